@@ -1,0 +1,130 @@
+"""Files and folders that are either the old one or the new one, never half of each."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dexa.errors import DataError, MissingFileError, StorageError
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into one clear error.
+
+    Raises:
+        StorageError: the disk refused a write inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise StorageError(
+            f"{path}: could not be written: {error.strerror}; "
+            "nothing was left half-written; free some space or choose another folder"
+        ) from error
+
+
+def _sibling(path: Path, word: str) -> Path:
+    return path.with_name(f".{path.name}.{word}")
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to, and put it in place of `path` when the block ends well.
+
+    Raises:
+        StorageError: the disk refused a write.
+    """
+    draft = _sibling(path, f"{os.getpid()}.draft")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            _flush(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, and put it in place of `path` when the block ends well.
+
+    Raises:
+        StorageError: the disk refused a write.
+    """
+    draft, old = _sibling(path, f"{os.getpid()}.draft"), _sibling(path, "old")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        try:
+            yield draft
+            for file in draft.rglob("*"):
+                _flush(file)
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                path.rename(old)
+            draft.rename(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def settle_folder(path: Path) -> None:
+    """Finish what a kill between the two renames of `atomic_folder` left undone."""
+    old = _sibling(path, "old")
+    if old.exists() and not path.exists():
+        old.rename(path)
+
+
+def _flush(path: Path) -> None:
+    """Ask the disk to keep a file or folder before a rename points at it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented UTF-8 JSON, atomically."""
+    with atomic_file(path) as draft:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        draft.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: it is not UTF-8 JSON; the message names the line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingFileError("no such file", expected="a JSON file", path=path) from error
+    except UnicodeDecodeError as error:
+        raise DataError("not UTF-8 text", expected="a JSON file", path=path) from error
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"not JSON: {error.msg}", expected="a JSON file", path=path, line=error.lineno
+        ) from error

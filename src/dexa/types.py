@@ -1,0 +1,111 @@
+"""The words every part speaks: axes, small value classes, protocols.
+
+Axes: ``N`` documents, ``L`` labels, ``B`` texts of a batch, ``T`` tokens of a batch, ``D``
+dimensions of an embedding, ``A`` auxiliary vectors, ``K`` answers a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+NO_LABEL = -1
+"""Fills `TopK.labels` where a text has fewer than K answers; its score is -inf."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopK:
+    """The best labels of each text, best first.
+
+    Attributes:
+        labels: int64 ``[B, K]``; `NO_LABEL` where there are fewer than K answers.
+        scores: float32 ``[B, K]``, descending in each row; higher is better.
+        label_texts: the text of every label, when the model knows them.
+    """
+
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    label_texts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def named(self) -> list[list[tuple[str, float]]]:
+        """Answers as ``(label text, score)`` pairs, one list a text.
+
+        Label ids stand in for texts where the model knows none.
+        """
+        names = self.label_texts
+        return [
+            [
+                (str(label) if names is None else names[label], float(score))
+                for label, score in zip(labels, scores, strict=True)
+                if label != NO_LABEL
+            ]
+            for labels, scores in zip(self.labels.tolist(), self.scores.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """Token ids of B texts, end to end, without padding.
+
+    Attributes:
+        ids: int64 ``[T]`` on the device.
+        offsets: int64 ``[B + 1]`` on the device; text b is ``ids[offsets[b]:offsets[b + 1]]``.
+        lengths: int64 ``[B]`` on the host, so that shapes are known without asking the device.
+    """
+
+    ids: torch.Tensor
+    offsets: torch.Tensor
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class Encoder(Protocol):
+    """Texts as token batches in, vectors out."""
+
+    dimension: int
+
+    def __call__(self, batch: TokenBatch) -> torch.Tensor:
+        """Unit-norm vectors ``[B, D]``, differentiable in the encoder's parameters."""
+        ...
+
+
+class Index(Protocol):
+    """Maximum-inner-product search over L vectors; higher scores are better."""
+
+    def search(self, queries: torch.Tensor, k: int) -> TopK:
+        """The K best of L for queries ``[B, D]``; equal scores go to the smaller label id."""
+        ...
+
+    def score(self, queries: torch.Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Inner products ``[B, K]`` of queries ``[B, D]`` with chosen labels ``[B, K]``.
+
+        `NO_LABEL` scores -inf.
+        """
+        ...
+
+
+class BatchSampler(Protocol):
+    """The order of documents in an epoch."""
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Document ids of the epoch, to be cut into consecutive batches."""
+        ...
+
+
+class Folder(Protocol):
+    """Anything that lives in a folder of a model."""
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing folder."""
+        ...
