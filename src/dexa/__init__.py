@@ -1,0 +1,1 @@
+"""Extreme classification with label texts: DEXA and the methods around it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -98,14 +97,42 @@ class Index(Protocol):
 class BatchSampler(Protocol):
     """The order of documents in an epoch."""
 
-    def order(self, epoch: int) -> NDArray[np.int64]:
-        """Document ids of the epoch, to be cut into consecutive batches."""
+    def order(self, epoch: int, memory: torch.Tensor) -> NDArray[np.int64]:
+        """Document ids of the epoch, to be cut into batches, given the embedding memory."""
         ...
 
 
-class Folder(Protocol):
-    """Anything that lives in a folder of a model."""
+class Progress(Protocol):
+    """Whoever wants to hear how long work goes on; the command line draws bars."""
 
-    def save(self, folder: Path) -> None:
-        """Write into an existing folder."""
+    def note(self, text: str) -> None:
+        """One line worth reading: a default that was chosen, rows that were skipped."""
         ...
+
+    def begin(self, task: str, total: int) -> None:
+        """A task starts, of `total` steps."""
+        ...
+
+    def advance(self, done: int, detail: str = "") -> None:
+        """`done` steps of the task are behind us, counted from its start."""
+        ...
+
+    def end(self) -> None:
+        """The task is over."""
+        ...
+
+
+class Silence:
+    """Progress that nobody listens to."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def begin(self, task: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, done: int, detail: str = "") -> None:
+        """Say nothing."""
+
+    def end(self) -> None:
+        """Say nothing."""

@@ -8,6 +8,4 @@ from dexa.recipes.dexa import dexa
 
 def ngame() -> Recipe:
     """DEXA without auxiliary vectors: a label is the encoding of its text."""
-    return replace(
-        dexa(), name="ngame", auxiliary=AuxiliaryChoice(shared_vectors=0, head_labels=0)
-    )
+    return replace(dexa(), name="ngame", auxiliary=AuxiliaryChoice(shared_vectors=0, head_labels=0))

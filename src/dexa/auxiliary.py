@@ -1,0 +1,80 @@
+"""The auxiliary bank: free vectors that are added to label embeddings (DEXA, section 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dexa.clustering import balanced_kmeans
+
+
+class AuxiliaryBank:
+    """Label → the vector of its cluster, or its own for head labels.
+
+    Attributes:
+        vectors: float32 ``[A, D]``.
+        vector_of_label: int64 ``[L]``, on the host.
+    """
+
+    def __init__(self, vectors: torch.Tensor, vector_of_label: NDArray[np.int64]) -> None:
+        self.vectors, self.vector_of_label = vectors, vector_of_label
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no vector, so that a label is the encoding of its text."""
+        return len(self.vectors) == 0
+
+    def of(self, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
+        """The vectors of labels, ``[U, D]``; of all labels by default."""
+        rows = self.vector_of_label if labels is None else self.vector_of_label[labels]
+        return self.vectors[torch.from_numpy(rows).to(self.vectors.device)]
+
+    def added_to(self, label_texts: torch.Tensor) -> torch.Tensor:
+        """Label embeddings: encodings of all label texts ``[L, D]`` plus their vectors."""
+        return label_texts if self.empty else label_texts + self.of()
+
+
+def no_vectors(dimension: int, labels: int, device: torch.device) -> AuxiliaryBank:
+    """A bank without vectors: NGAME."""
+    return AuxiliaryBank(torch.zeros(0, dimension, device=device), np.zeros(labels, np.int64))
+
+
+def initial_bank(
+    label_texts: torch.Tensor,
+    frequency: NDArray[np.int64],
+    *,
+    shared_vectors: int,
+    head_labels: int,
+    norm: float,
+    seed: int,
+) -> AuxiliaryBank:
+    """A bank to start training from.
+
+    The `head_labels` most frequent labels get a vector each; the others share one in each of
+    `shared_vectors` clusters of like size.
+
+    Args:
+        label_texts: encodings of all label texts before training, ``[L, D]``.
+        frequency: training documents of each label, ``[L]``.
+        shared_vectors: any number; more than labels is one a label.
+        head_labels: at most L are used.
+        norm: expected length of a vector.
+        seed: of the clusters and the vectors.
+    """
+    n_labels, dimension = label_texts.shape
+    if shared_vectors == 0 and head_labels == 0:
+        return no_vectors(dimension, n_labels, label_texts.device)
+    by_frequency = np.argsort(-frequency, kind="stable")
+    head, tail = by_frequency[:head_labels], by_frequency[head_labels:]
+    vector_of_label = np.zeros(n_labels, np.int64)
+    vector_of_label[head] = np.arange(len(head))
+    shared = min(max(shared_vectors, 1), len(tail))
+    if len(tail):
+        rows = torch.from_numpy(tail).to(label_texts.device)
+        clusters = balanced_kmeans(label_texts[rows], shared, seed=seed)
+        vector_of_label[tail] = len(head) + clusters.cpu().numpy()
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.rand(len(head) + shared, dimension, generator=generator) * 2 - 1
+    vectors *= norm * (3 / dimension) ** 0.5
+    return AuxiliaryBank(vectors.to(label_texts.device), vector_of_label)

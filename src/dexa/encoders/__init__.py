@@ -1,0 +1,80 @@
+"""Encoders: a transformer or a bag of tokens, saved as sentence-transformers folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dexa.encoders.bag import BagOfTokens, is_bag
+from dexa.encoders.base import TextEncoder, encode
+from dexa.encoders.names import MINILM, resolve
+from dexa.encoders.transformer import Transformer, load_transformer, load_writable_tokenizer
+from dexa.tokens import TextTokenizer
+
+__all__ = [
+    "MINILM",
+    "BagOfTokens",
+    "TextEncoder",
+    "Transformer",
+    "encode",
+    "open_encoder",
+    "open_tokenizer",
+]
+
+_BAG = "bag"
+
+
+def names_bag(name: str) -> bool:
+    """Whether an encoder's name asks for a bag of tokens."""
+    return name == _BAG or name.startswith(f"{_BAG}:") or is_bag(Path(name))
+
+
+def open_encoder(
+    name: str, *, max_length: int, dropout: float = 0.0, initial: str = "pretrained"
+) -> TextEncoder:
+    """An encoder ready to be trained or used.
+
+    Args:
+        name: a path, ``minilm``, a hub id, or ``bag`` / ``bag:NAME`` for a fresh bag of tokens
+            over the vocabulary of one of these (``bag`` is ``bag:minilm``).
+        max_length: tokens of a text at most, special tokens included.
+        dropout: probability inside a transformer while it trains.
+        initial: token vectors of a fresh bag, ``pretrained`` (from NAME) or ``random``.
+
+    Raises:
+        EncoderError: it cannot be found or opened; the message says what to install.
+    """
+    base = _bag_base(name)
+    folder = resolve(base)
+    if is_bag(folder):
+        return BagOfTokens.load(folder, max_length)
+    if base == name:
+        return load_transformer(folder, max_length=max_length, dropout=dropout)
+    tokenizer = TextTokenizer(
+        load_writable_tokenizer(folder).backend_tokenizer, max_length, special_tokens=False
+    )
+    if initial == "random":
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return BagOfTokens.initial(tokenizer, None, config["hidden_size"])
+    teacher = load_transformer(folder, max_length=max_length, dropout=0.0)
+    return BagOfTokens.initial(tokenizer, teacher, teacher.dimension)
+
+
+def open_tokenizer(name: str, *, max_length: int) -> TextTokenizer:
+    """The tokenizer of an encoder, special tokens included, without its weights.
+
+    Raises:
+        EncoderError: the encoder cannot be found or opened.
+    """
+    folder = resolve(_bag_base(name))
+    if is_bag(folder):
+        return BagOfTokens.load(folder, max_length).tokenizer
+    return TextTokenizer(
+        load_writable_tokenizer(folder).backend_tokenizer, max_length, special_tokens=True
+    )
+
+
+def _bag_base(name: str) -> str:
+    if name == _BAG:
+        return MINILM
+    return name.removeprefix(f"{_BAG}:")

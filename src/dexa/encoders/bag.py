@@ -1,0 +1,160 @@
+"""A bag of tokens: one vector a token, their mean, a residual block."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+from dexa.encoders.base import TextEncoder, encode
+from dexa.errors import EncoderError
+from dexa.tokens import TextTokenizer, TokenArray, offsets_of
+from dexa.types import TokenBatch
+
+_MODULES = {
+    "0_StaticEmbedding": "sentence_transformers.models.StaticEmbedding",
+    "1_Dense": "sentence_transformers.models.Dense",
+    "2_Normalize": "sentence_transformers.models.Normalize",
+}
+
+
+class BagOfTokens(TextEncoder):
+    """``x + relu(W x + b)`` of the mean x of token vectors, scaled to unit length.
+
+    The encoder for a CPU: a step costs a few lookups a text. As a folder it is three modules of
+    sentence-transformers and needs no code of ours to load.
+
+    Args:
+        tokenizer: whose special tokens are left out.
+        table: vector of each token, ``[V, D]``.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, table: torch.Tensor) -> None:
+        super().__init__()
+        assert not tokenizer.special_tokens
+        self.tokenizer = tokenizer
+        self.dimension = table.shape[1]
+        self.table = nn.Parameter(table)
+        self.residual = nn.Linear(self.dimension, self.dimension)
+
+    @staticmethod
+    def initial(
+        tokenizer: TextTokenizer, teacher: TextEncoder | None, dimension: int, seed: int = 0
+    ) -> BagOfTokens:
+        """A bag to start training from.
+
+        Args:
+            tokenizer: of the bag.
+            teacher: a token's vector is what this encoder makes of the token alone, centred and
+                weighted by the logarithm of its rank (a vocabulary is sorted by frequency, so
+                that frequent tokens weigh less); None draws them at random.
+            dimension: D where there is no teacher.
+            seed: of the random vectors and the residual block.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        if teacher is None:
+            table = torch.randn(tokenizer.vocabulary_size, dimension, generator=generator)
+        else:
+            table = encode(teacher, _single_tokens(teacher.tokenizer))
+            table = (table - table.mean(dim=0)) * torch.log1p(
+                torch.arange(1.0, len(table) + 1)
+            ).unsqueeze(1)
+        bag = BagOfTokens(tokenizer, table / table.norm(dim=1).mean())
+        with torch.no_grad():
+            bag.residual.weight.normal_(0.0, bag.dimension**-0.5 / 4, generator=generator)
+            bag.residual.bias.zero_()
+        return bag
+
+    def forward(self, batch: TokenBatch) -> torch.Tensor:
+        """Unit-norm vectors ``[B, D]``; an empty text gives the vector of no token at all."""
+        mean = F.embedding_bag(
+            batch.ids, self.table, batch.offsets[:-1], mode="mean", sparse=self.training
+        )
+        return F.normalize(mean + F.relu(self.residual(mean)), dim=-1)
+
+    def sparse_parameters(self) -> list[nn.Parameter]:
+        """The table of token vectors."""
+        return [self.table]
+
+    def save(self, folder: Path) -> None:
+        """Write a sentence-transformers folder of three modules."""
+        modules = [
+            {"idx": index, "name": str(index), "path": path, "type": kind}
+            for index, (path, kind) in enumerate(_MODULES.items())
+        ]
+        for path in _MODULES:
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        static, dense = folder / "0_StaticEmbedding", folder / "1_Dense"
+        save_file({"embedding.weight": _plain(self.table)}, static / "model.safetensors")
+        (static / "tokenizer.json").write_text(self.tokenizer.to_json(), encoding="utf-8")
+        save_file(
+            {
+                "linear.weight": _plain(self.residual.weight),
+                "linear.bias": _plain(self.residual.bias),
+            },
+            dense / "model.safetensors",
+        )
+        dense_config = {
+            "in_features": self.dimension,
+            "out_features": self.dimension,
+            "bias": True,
+            "activation_function": "torch.nn.modules.activation.ReLU",
+            "use_residual": True,
+        }
+        _write(dense / "config.json", dense_config)
+        _write(folder / "modules.json", modules)
+        _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+
+    @staticmethod
+    def load(folder: Path, max_length: int) -> BagOfTokens:
+        """Open a folder that `save` wrote.
+
+        Raises:
+            EncoderError: a file is missing or does not fit.
+        """
+        try:
+            text = (folder / "0_StaticEmbedding/tokenizer.json").read_text(encoding="utf-8")
+            table = load_file(folder / "0_StaticEmbedding/model.safetensors")["embedding.weight"]
+            dense = load_file(folder / "1_Dense/model.safetensors")
+            tokenizer = tokenizers.Tokenizer.from_str(text)
+            bag = BagOfTokens(TextTokenizer(tokenizer, max_length, special_tokens=False), table)
+            bag.residual.load_state_dict(
+                {"weight": dense["linear.weight"], "bias": dense["linear.bias"]}
+            )
+        except Exception as error:  # safetensors and tokenizers raise bare exceptions
+            raise EncoderError(
+                f"not a bag of tokens: {error}", do="train it again", path=folder
+            ) from error
+        return bag
+
+
+def is_bag(folder: Path) -> bool:
+    """Whether a folder holds a bag of tokens."""
+    return (folder / "0_StaticEmbedding").is_dir()
+
+
+def _single_tokens(tokenizer: TextTokenizer) -> TokenArray:
+    """Every token of the vocabulary as a text of its own, between the special tokens."""
+    before, after = tokenizer.around()
+    size = tokenizer.vocabulary_size
+    columns = [
+        *(torch.full((size,), id_) for id_ in before),
+        torch.arange(size),
+        *(torch.full((size,), id_) for id_ in after),
+    ]
+    lengths = np.full(size, len(columns), np.int64)
+    return TokenArray(torch.stack(columns, dim=1).flatten().int(), offsets_of(lengths))
+
+
+def _plain(parameter: torch.Tensor) -> torch.Tensor:
+    return parameter.detach().float().cpu().contiguous()
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,245 @@
+"""Transformers of Hugging Face, fed with packed rows of whole texts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from dexa.encoders.base import TextEncoder
+from dexa.errors import EncoderError
+from dexa.tokens import PackedRows, TextTokenizer, pack, row_width, send
+from dexa.types import TokenBatch
+
+_log = logging.getLogger(__name__)
+
+Mask = torch.Tensor | dict[str, torch.Tensor]
+
+
+def _full_mask(rows: PackedRows, config: Any) -> Mask:
+    return rows.attention_mask()
+
+
+def _modernbert_masks(rows: PackedRows, config: Any) -> Mask:
+    """Of its two kinds of layers, one sees only the neighbourhood of a token."""
+    mask = rows.attention_mask()
+    places = torch.arange(mask.shape[-1], device=mask.device)
+    near = (places[:, None] - places[None, :]).abs() <= config.sliding_window
+    return {"full_attention": mask, "sliding_attention": mask & near}
+
+
+# Families whose attention is told by a mask and positions alone, so that texts can share a row.
+_PACKABLE: dict[str, Callable[[PackedRows, Any], Mask]] = {
+    "bert": _full_mask,
+    "roberta": _full_mask,
+    "xlm-roberta": _full_mask,
+    "distilbert": _full_mask,
+    "modernbert": _modernbert_masks,
+}
+# These count positions from behind their padding id.
+_SHIFTED_POSITIONS = {"roberta", "xlm-roberta"}
+
+
+class Transformer(TextEncoder):
+    """A pretrained transformer, its own pooling, scaled to unit length.
+
+    Args:
+        trunk: a Hugging Face encoder.
+        tokenizer: its tokenizer, special tokens included.
+        writable_tokenizer: the same as a transformers tokenizer, to be saved beside the trunk.
+        pooling: ``mean`` over tokens or the first token (``cls``).
+    """
+
+    def __init__(
+        self, trunk: Any, tokenizer: TextTokenizer, writable_tokenizer: Any, pooling: str
+    ) -> None:
+        super().__init__()
+        self.trunk, self.tokenizer, self.pooling = trunk, tokenizer, pooling
+        self._writable_tokenizer = writable_tokenizer
+        self.dimension = int(trunk.config.hidden_size)
+        self._masks = _PACKABLE.get(trunk.config.model_type)
+        if self._masks is None:
+            _log.warning(
+                "%s texts are padded in length buckets: only %s are packed",
+                trunk.config.model_type,
+                ", ".join(_PACKABLE),
+            )
+
+    def forward(self, batch: TokenBatch) -> torch.Tensor:
+        """Unit-norm vectors ``[B, D]``."""
+        pooled = self._padded(batch) if self._masks is None else self._packed(batch, self._masks)
+        return F.normalize(pooled.float(), dim=-1)
+
+    def _packed(self, batch: TokenBatch, masks: Callable[[PackedRows, Any], Mask]) -> torch.Tensor:
+        rows = pack(batch, row_width(int(batch.lengths.max(initial=1))))
+        hidden = self.trunk(
+            input_ids=rows.ids,
+            position_ids=rows.positions + _first_position(self.trunk.config),
+            attention_mask=masks(rows, self.trunk.config),
+        ).last_hidden_state.flatten(0, 1)
+        if self.pooling == "cls":
+            return hidden.index_select(0, rows.places[batch.offsets[:-1]])
+        sums = torch.zeros(len(batch), self.dimension, device=hidden.device)
+        tokens = hidden.index_select(0, rows.places).float()
+        sums = sums.index_add(0, rows.text_of_token, tokens)
+        return sums / batch.offsets.diff().unsqueeze(1)
+
+    def _padded(self, batch: TokenBatch) -> torch.Tensor:
+        """The same for any family: texts of like length, padded to the longest of their bucket."""
+        device = batch.ids.device
+        buckets = -(-batch.lengths // 8) * 8
+        order, parts = [], []
+        for width in np.unique(buckets):
+            chosen = np.flatnonzero(buckets == width)
+            places = batch.offsets[:-1][send(chosen, device)].unsqueeze(1) + torch.arange(
+                int(width), device=device
+            )
+            lengths = send(batch.lengths[chosen], device).unsqueeze(1)
+            mask = torch.arange(int(width), device=device) < lengths
+            ids = batch.ids[places.clamp(max=len(batch.ids) - 1)] * mask
+            ids = ids + ~mask * int(self.trunk.config.pad_token_id or 0)
+            hidden = self.trunk(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            if self.pooling == "cls":
+                parts.append(hidden[:, 0])
+            else:
+                parts.append((hidden * mask.unsqueeze(2)).sum(dim=1) / lengths)
+            order.append(chosen)
+        back = np.argsort(np.concatenate(order))
+        return torch.cat(parts).index_select(0, send(back, device))
+
+    def save(self, folder: Path) -> None:
+        """Write a sentence-transformers folder: the trunk, its pooling, normalisation."""
+        self.trunk.save_pretrained(folder)
+        self._writable_tokenizer.model_max_length = self.tokenizer.max_length
+        self._writable_tokenizer.save_pretrained(folder)
+        kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+        modules = [
+            {
+                "idx": index,
+                "name": str(index),
+                "path": path,
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for index, (path, kind) in enumerate(kinds.items())
+        ]
+        pooling = {
+            "word_embedding_dimension": self.dimension,
+            "pooling_mode_cls_token": self.pooling == "cls",
+            "pooling_mode_mean_tokens": self.pooling == "mean",
+            "pooling_mode_max_tokens": False,
+            "pooling_mode_mean_sqrt_len_tokens": False,
+        }
+        for name in ("1_Pooling", "2_Normalize"):
+            (folder / name).mkdir(exist_ok=True)
+        _write(folder / "1_Pooling/config.json", pooling)
+        _write(folder / "modules.json", modules)
+        _write(
+            folder / "sentence_bert_config.json",
+            {"max_seq_length": self.tokenizer.max_length, "do_lower_case": False},
+        )
+        _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+
+
+def load_transformer(folder: Path, *, max_length: int, dropout: float) -> Transformer:
+    """Open a sentence-transformers or Hugging Face folder.
+
+    Raises:
+        EncoderError: files are missing or broken, the pooling is unknown, or the model cannot
+            take texts of `max_length`.
+    """
+    from transformers import AutoModel
+
+    pooling = _pooling(folder)
+    changed = dict.fromkeys(_dropout_keys(folder), dropout)
+    try:
+        trunk = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="sdpa", **changed
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise EncoderError(
+            f"not a transformer that can be opened: {str(error).splitlines()[0]}",
+            expected="a folder of sentence-transformers or Hugging Face",
+            path=folder,
+        ) from error
+    room = getattr(trunk.config, "max_position_embeddings", max_length)
+    if max_length > room - _first_position(trunk.config):
+        raise EncoderError(
+            f"a max_length of {max_length} tokens",
+            expected=f"at most the {room - _first_position(trunk.config)} this encoder can read",
+            do="set encoder.max_length",
+            path=folder,
+        )
+    writable = load_writable_tokenizer(folder)
+    tokenizer = TextTokenizer(writable.backend_tokenizer, max_length, special_tokens=True)
+    return Transformer(trunk, tokenizer, writable, pooling)
+
+
+def load_writable_tokenizer(folder: Path) -> Any:
+    """The transformers tokenizer of a folder.
+
+    Raises:
+        EncoderError: there is none, or it cannot be opened.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(
+            f"no tokenizer that can be opened: {str(error).splitlines()[0]}", path=folder
+        ) from error
+
+
+def _first_position(config: Any) -> int:
+    return config.pad_token_id + 1 if config.model_type in _SHIFTED_POSITIONS else 0
+
+
+def _dropout_keys(folder: Path) -> list[str]:
+    """The names under which a family keeps its dropout probabilities."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise EncoderError(
+            "no config.json",
+            expected="a folder of sentence-transformers or Hugging Face",
+            path=folder,
+        )
+    values = json.loads(config.read_text(encoding="utf-8"))
+    return [k for k, v in values.items() if "dropout" in k and isinstance(v, int | float)]
+
+
+def _pooling(folder: Path) -> str:
+    """The pooling that a sentence-transformers folder names; the mean where it names none."""
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        return "mean"
+    known = ("Transformer", "Pooling", "Normalize")
+    pooling = "mean"
+    for module in json.loads(modules.read_text(encoding="utf-8")):
+        kind = module["type"].rpartition(".")[2]
+        if kind not in known:
+            raise EncoderError(f"a module {kind!r}", expected=" or ".join(known), path=modules)
+        if kind == "Pooling":
+            pooling = _pooling_mode(folder / module["path"] / "config.json")
+    return pooling
+
+
+def _pooling_mode(path: Path) -> str:
+    config = json.loads(path.read_text(encoding="utf-8"))
+    modes = {k.removeprefix("pooling_mode_"): v for k, v in config.items()}
+    chosen = [mode for mode, on in modes.items() if on is True]
+    if "pooling_mode" in config:
+        chosen = [str(config["pooling_mode"])]
+    names = {"mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls"}
+    if len(chosen) != 1 or chosen[0] not in names:
+        raise EncoderError(f"pooling {chosen}", expected="mean or cls", path=path)
+    return names[chosen[0]]
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

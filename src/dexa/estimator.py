@@ -1,0 +1,307 @@
+"""`Dexa`: the one class most users need, to fit, ask, evaluate, save and load."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dexa import metrics, recipes
+from dexa.data import Dataset
+from dexa.encoders import TextEncoder, names_bag, open_encoder
+from dexa.errors import DataError, DexaError
+from dexa.evaluation import Evaluation, evaluate_predictions, write_report
+from dexa.model import Model, load_model, save_model
+from dexa.preparation import prepared_tokens
+from dexa.recipe import Recipe, Size, completed
+from dexa.tokens import TokenArray
+from dexa.training import Examples, choose_device, train
+from dexa.types import Progress, Silence, TopK
+
+_TITLE_WORDS = 20
+
+
+class Dexa:
+    """A tagger of texts with labels that have texts of their own.
+
+    Args:
+        recipe: the method; `recipes.dexa()` by default.
+        seed: of every random draw of `fit`.
+        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+
+    Example:
+        >>> model = Dexa(recipes.dexa(), seed=108).fit(texts, labels, label_texts)
+        >>> model.predict(["a text"], k=5).named()
+    """
+
+    def __init__(
+        self, recipe: Recipe | None = None, *, seed: int = 108, device: str = "auto"
+    ) -> None:
+        self.recipe = recipe or recipes.dexa()
+        self.seed, self.device = seed, device
+        self._model: Model | None = None
+
+    @property
+    def model(self) -> Model:
+        """The trained parts.
+
+        Raises:
+            DexaError: neither fitted nor loaded.
+        """
+        if self._model is None:
+            raise DexaError("this Dexa is neither fitted nor loaded; call fit or Dexa.load first")
+        return self._model
+
+    def fit(
+        self,
+        texts: Sequence[str] | Dataset,
+        labels: Sequence[Sequence[int]] | Sequence[Sequence[str]] | csr_array | None = None,
+        label_texts: Sequence[str] | None = None,
+        *,
+        checkpoints: Path | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Dexa:
+        """Train on documents and their labels.
+
+        Args:
+            texts: N documents, or a `Dataset` that holds everything.
+            labels: for each document its labels, as ids or as label texts, or ``[N, L]``.
+            label_texts: L texts.
+            checkpoints: a folder that keeps the state of training at every epoch's end.
+            resume: go on from what that folder holds; without anything there, start afresh.
+            progress: told of every step.
+
+        Raises:
+            DataError: texts, labels and label texts do not fit, or no document has a label.
+            EncoderError: the encoder cannot be found.
+            DeviceError: the device is not on this machine.
+            DivergenceError: the loss became no number.
+        """
+        if isinstance(texts, Dataset):
+            dataset = texts
+        elif labels is None or label_texts is None:
+            raise DataError(
+                "texts without labels or label_texts", do="give all three, or one Dataset"
+            )
+        else:
+            dataset = Dataset.from_lists(texts, labels, label_texts)
+        progress = progress or Silence()
+        if dataset.train is None:
+            raise DataError("a data set without training documents", path=dataset.folder)
+        recipe = self._completed(dataset)
+        for line in _told(recipe, self.seed, choose_device(self.device).type):
+            progress.note(line)
+        encoder = open_encoder(
+            recipe.encoder.name,
+            max_length=recipe.encoder.max_length or 0,
+            dropout=recipe.encoder.dropout,
+            initial=recipe.encoder.initial,
+        )
+        self._model = train(
+            _examples(dataset, encoder, progress),
+            encoder,
+            recipe,
+            seed=self.seed,
+            device=self.device,
+            checkpoints=checkpoints,
+            resume=resume,
+            progress=progress,
+        )
+        return self
+
+    def _completed(self, dataset: Dataset) -> Recipe:
+        assert dataset.train is not None
+        recipe = self.recipe
+        if recipe.encoder.name == "auto":
+            name = "bag" if choose_device(self.device).type == "cpu" else "minilm"
+            recipe = recipe.changed({"encoder.name": name})
+        size = Size(
+            documents=int((np.diff(dataset.train.labels.indptr) > 0).sum()),
+            labels=dataset.n_labels,
+            bag=names_bag(recipe.encoder.name),
+            titles=_holds_titles(dataset),
+        )
+        return completed(recipe, size)
+
+    def predict(self, texts: Sequence[str], k: int = 5) -> TopK:
+        """The k best labels of each text, by the fused score.
+
+        Raises:
+            DataError: texts is one text and not a list of texts, or k is not positive.
+        """
+        _check_question(texts, k)
+        return self.model.predict(texts, k)
+
+    def predict_scorers(
+        self, texts: Sequence[str] | TokenArray, k: int = 100, *, progress: Progress | None = None
+    ) -> dict[str, TopK]:
+        """The k best labels of each text by label search, by classifiers and by their fusion."""
+        _check_question(texts, k)
+        return self.model.predict_scorers(texts, k, progress=progress)
+
+    def encode(
+        self, texts: Sequence[str], *, side: Literal["document", "label"] = "document"
+    ) -> NDArray[np.float32]:
+        """Unit vectors of texts, ``[N, D]``.
+
+        Args:
+            texts: any texts.
+            side: documents and labels share the encoder; the vectors of known labels, auxiliary
+                vectors included, come with ``label`` for texts that are labels of the model.
+        """
+        _check_question(texts, 1)
+        if side == "label":
+            return self.model.encode_labels(texts).cpu().numpy()
+        return self.model.encode_documents(texts).cpu().numpy()
+
+    def evaluate(
+        self,
+        dataset: Dataset,
+        *,
+        report: Path | None = None,
+        peers: Sequence[dict[str, Any]] = (),
+        progress: Progress | None = None,
+    ) -> Evaluation:
+        """Metrics of all scorers on the test split, after its filter.
+
+        Args:
+            dataset: with a test split over the labels of the model.
+            report: where to write a page with tables, charts and examples.
+            peers: rows of other tools to show in it.
+            progress: told of every step.
+
+        Raises:
+            DataError: there is no test split, or its labels are not those of the model.
+        """
+        progress = progress or Silence()
+        test, train_split = dataset.test, dataset.train
+        if test is None or train_split is None:
+            raise DataError("a data set without train and test split", path=dataset.folder)
+        if dataset.n_labels != len(self.model.frequency):
+            raise DataError(
+                f"{dataset.n_labels:,} labels",
+                expected=f"the {len(self.model.frequency):,} labels of the model",
+                path=dataset.folder,
+            )
+        tokens = _tokens(dataset, self.model.encoder, progress)["tst_doc"]
+        predictions = self.predict_scorers(tokens, 100, progress=progress)
+        a, b = self.model.facts["A"], self.model.facts["B"]
+        evaluation = evaluate_predictions(
+            predictions,
+            test.labels,
+            test.filter_pairs,
+            train_split.labels,
+            dataset={"name": dataset.name, "documents": test.labels.shape[0]},
+            a=a,
+            b=b,
+        )
+        if report is not None:
+            write_report(
+                report,
+                evaluation=evaluation,
+                predictions={
+                    name: metrics.drop_pairs(top, test.filter_pairs)
+                    for name, top in predictions.items()
+                },
+                truth=test.labels,
+                label_frequency=self.model.frequency,
+                texts=test.texts,
+                label_texts=dataset.label_texts,
+                history=self.model.history,
+                facts={"recipe": self.model.recipe.to_json(), **self.model.facts},
+                peers=list(peers),
+            )
+        return evaluation
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder; what was there before is replaced at once, or stays."""
+        save_model(self.model, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "auto") -> Dexa:
+        """Open a model folder.
+
+        Raises:
+            ModelFolderError: it is incomplete or was changed.
+        """
+        model = load_model(Path(folder), choose_device(device))
+        loaded = cls(model.recipe, seed=model.facts["seed"], device=device)
+        loaded._model = model
+        return loaded
+
+
+def _check_question(texts: object, k: int) -> None:
+    if isinstance(texts, str):
+        raise DataError("one text", expected="a list of texts", do=f"write [{texts[:20]!r}]")
+    if k < 1:
+        raise DataError(f"k is {k}", expected="at least 1")
+
+
+def _holds_titles(dataset: Dataset) -> bool:
+    """Whether texts are titles: by the fields that were chosen, else by their length."""
+    if dataset.fields:
+        return tuple(dataset.fields) == ("title",)
+    assert dataset.train is not None
+    if dataset.train.texts is None:
+        return False
+    words = [len(text.split()) for text in itertools.islice(dataset.train.texts, 1_000)]
+    return bool(np.quantile(words, 0.95) <= _TITLE_WORDS)
+
+
+def _told(recipe: Recipe, seed: int, device: str) -> Iterable[str]:
+    """A run's first lines: every choice it was given or took."""
+    yield f"recipe {recipe.name}, seed {seed}, device {device}"
+    for part in ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "fusion"):
+        values = dataclasses.asdict(getattr(recipe, part))
+        yield f"{part}: " + ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _examples(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Examples:
+    tokens = _tokens(dataset, encoder, progress)
+    split = dataset.train
+    assert split is not None
+    return Examples(
+        documents=tokens["trn_doc"],
+        labels=tokens["lbl"],
+        truth=split.labels,
+        filter_pairs=split.filter_pairs,
+        label_texts=dataset.label_texts,
+        facts={
+            "name": dataset.name,
+            "fields": list(dataset.fields),
+            "documents": split.labels.shape[0],
+            "labels": dataset.n_labels,
+            "pairs": int(split.labels.nnz),
+        },
+        propensity=metrics.propensity_constants(dataset.name),
+    )
+
+
+def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[str, TokenArray]:
+    """Tokens of all texts: those `dexa prepare` wrote where they fit, else made now."""
+    if dataset.folder is not None:
+        prepared = prepared_tokens(dataset.folder, encoder.tokenizer, dataset.fields)
+        if prepared is not None:
+            return prepared
+    texts = {
+        "trn_doc": dataset.train and dataset.train.texts,
+        "tst_doc": dataset.test and dataset.test.texts,
+        "lbl": dataset.label_texts,
+    }
+    if texts["lbl"] is None:
+        raise DataError(
+            "neither label texts nor token files that fit the encoder",
+            do="prepare the data set with this encoder",
+            path=dataset.folder,
+        )
+    progress.note("texts are tokenised; `dexa prepare` does that once and for all")
+    return {
+        name: encoder.tokenizer(several) for name, several in texts.items() if several is not None
+    }

@@ -1,0 +1,153 @@
+"""Scores of label search and of classifiers become one (DEXA, section 3, "score fusion").
+
+A decision tree tells from both scores and the label's propensity how likely a candidate is right;
+the fused score is ``beta · (p + label search) + classifier``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dexa.types import NO_LABEL, TopK
+
+_LEAF = -1
+
+
+@dataclass(frozen=True)
+class DecisionTree:
+    """A binary tree as plain arrays, one entry a node; node 0 is the root.
+
+    Attributes:
+        left: int64 ``[M]``, child where the feature is at most the threshold; a leaf has -1.
+        right: int64 ``[M]``, the other child.
+        feature: int64 ``[M]``, column of the features.
+        threshold: float64 ``[M]``.
+        probability: float64 ``[M]``, share of right candidates among those that reach the node.
+    """
+
+    left: torch.Tensor
+    right: torch.Tensor
+    feature: torch.Tensor
+    threshold: torch.Tensor
+    probability: torch.Tensor
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """Probability that a candidate is right, float32 ``[C]`` for features ``[C, F]``."""
+        node = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+        while bool(((left := self.left[node]) != _LEAF).any()):
+            value = features.gather(1, self.feature[node].clamp(min=0).unsqueeze(1)).squeeze(1)
+            child = torch.where(value <= self.threshold[node], left, self.right[node])
+            node = torch.where(left == _LEAF, node, child)
+        return self.probability[node].float()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The arrays by name."""
+        return dict(vars(self))
+
+    def to(self, device: torch.device) -> DecisionTree:
+        """The same tree on another device."""
+        return DecisionTree(**{name: array.to(device) for name, array in vars(self).items()})
+
+
+def constant_tree(probability: float) -> DecisionTree:
+    """A tree that answers the same for every candidate."""
+    leaf = torch.tensor([_LEAF])
+    return DecisionTree(
+        leaf, leaf, torch.tensor([0]), torch.zeros(1).double(), torch.tensor([probability]).double()
+    )
+
+
+def fit_tree(features: torch.Tensor, right: torch.Tensor, *, depth: int, seed: int) -> DecisionTree:
+    """Fit a tree to candidates that are known to be right or wrong.
+
+    Args:
+        features: ``[C, F]``.
+        right: bool ``[C]``.
+        depth: of the tree at most.
+        seed: of the order in which equal splits are tried.
+    """
+    target = right.cpu().numpy()
+    if len(target) == 0 or target.all() or not target.any():
+        return constant_tree(float(target.mean()) if len(target) else 0.0)
+    from sklearn.tree import DecisionTreeClassifier
+
+    fitted = DecisionTreeClassifier(max_depth=depth, random_state=seed)
+    tree = fitted.fit(features.cpu().numpy(), target).tree_
+    counts = tree.value[:, 0, :]
+    return DecisionTree(
+        torch.from_numpy(tree.children_left.astype(np.int64)),
+        torch.from_numpy(tree.children_right.astype(np.int64)),
+        torch.from_numpy(tree.feature.astype(np.int64)),
+        torch.from_numpy(tree.threshold.copy()),
+        torch.from_numpy(counts[:, 1] / counts.sum(axis=1)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """Labels that some scorer proposed, with the scores of all scorers.
+
+    Attributes:
+        labels: int64 ``[B, C]``, each at most once a row; `NO_LABEL` fills.
+        classifier: float32 ``[B, C]``, -inf where there is no label.
+        label_search: float32 ``[B, C]``, likewise.
+    """
+
+    labels: NDArray[np.int64]
+    classifier: NDArray[np.float32]
+    label_search: NDArray[np.float32]
+
+    def features(self, inverse_propensity: NDArray[np.float64]) -> torch.Tensor:
+        """Features ``[B · C, 3]``: classifier, label search, inverse propensity."""
+        propensity = inverse_propensity[self.labels.ravel()].astype(np.float32)
+        columns = [self.classifier.ravel(), self.label_search.ravel(), propensity]
+        features = torch.from_numpy(np.stack(columns, axis=1))
+        return features.nan_to_num(neginf=-1.0)
+
+    def are_true(self, truth: csr_array) -> NDArray[np.bool_]:
+        """Whether each candidate is a label of its text, bool ``[B · C]``."""
+        width = truth.shape[1]
+        rows = np.repeat(np.arange(len(self.labels)), self.labels.shape[1])
+        keys = rows * width + self.labels.ravel()
+        entries = truth.tocoo()
+        true = np.isin(keys, entries.row.astype(np.int64) * width + entries.col)
+        return true & (self.labels.ravel() != NO_LABEL)
+
+
+def union(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels of either, ``[B, K1 + K2]``, ascending, each once a row; `NO_LABEL` fills."""
+    both = np.sort(np.concatenate([first, second], axis=1), axis=1)
+    both[:, 1:][both[:, 1:] == both[:, :-1]] = NO_LABEL
+    return both
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeFusion:
+    """The fused score ``beta · (tree + label search) + classifier``.
+
+    Attributes:
+        tree: fitted on documents that no scorer was trained on.
+        beta: weight of tree and label search beside the classifier.
+        inverse_propensity: float64 ``[L]``.
+    """
+
+    tree: DecisionTree
+    beta: float
+    inverse_propensity: NDArray[np.float64]
+
+    def __call__(self, candidates: Candidates, k: int) -> TopK:
+        """The k best candidates of each text; equal scores go to the smaller label id."""
+        probability = self.tree(candidates.features(self.inverse_propensity)).numpy()
+        scores = candidates.classifier + np.float32(self.beta) * (
+            probability.reshape(candidates.labels.shape) + candidates.label_search
+        )
+        best = torch.from_numpy(-scores).sort(dim=1, stable=True).indices[:, :k].numpy()
+        return TopK(
+            labels=np.take_along_axis(candidates.labels, best, axis=1),
+            scores=np.take_along_axis(scores, best, axis=1),
+        )

@@ -1,0 +1,79 @@
+"""The losses of the two stages, as functions of similarities of documents and labels."""
+
+from __future__ import annotations
+
+import torch
+
+_NEVER = -10.0
+"""Below any cosine: where a pair is known, and so no negative."""
+
+
+def hard_negative_triplet(
+    similarity: torch.Tensor,
+    positives: torch.Tensor,
+    known: torch.Tensor,
+    *,
+    margin: float,
+    negatives: int,
+    temperature: float,
+) -> torch.Tensor:
+    """Triplet loss over the hardest negatives of each document (DEXA, equation 2).
+
+    With s the cosine of document i and label j, p the sampled positive of i and n its hardest
+    negatives: the mean over i and n of ``w_n · max(0, s_in − s_ip + margin)``, where w is the
+    softmax of ``s_in / temperature`` over those n that violate the margin. The gradient flows
+    through w too.
+
+    Args:
+        similarity: ``[B, U]``.
+        positives: int64 ``[B]``, column of each document's sampled positive.
+        known: bool ``[B, U]``, pairs that are positive or filtered: never negatives.
+        margin: by how much a positive should win.
+        negatives: how many negatives a document has at most.
+        temperature: of the softmax.
+
+    Returns:
+        The loss, a scalar.
+    """
+    positive = similarity.gather(1, positives.unsqueeze(1))
+    candidates = similarity.masked_fill(known, _NEVER)
+    hardest = candidates.topk(min(negatives, candidates.shape[1]), dim=1, sorted=False).values
+    violation = (hardest - positive + margin).clamp(min=0)
+    weights = (hardest / temperature).masked_fill(violation == 0, -500.0).softmax(dim=1)
+    return (violation * weights).mean()
+
+
+def multi_positive_triplet(
+    similarity: torch.Tensor,
+    truth: torch.Tensor,
+    known: torch.Tensor,
+    *,
+    margin: float,
+    positives: int,
+    negatives: int,
+) -> torch.Tensor:
+    """Triplet loss of the least similar positives and the hardest negatives (DEXA, module IV).
+
+    With p the least similar positives of document i and n its hardest negatives: the mean over
+    i, p and n of ``w_pn · max(0, s_in − s_ip + margin)``, where w is the softmax of the violation
+    itself over n. A document with fewer positives than asked has zeros in their places.
+
+    Args:
+        similarity: ``[B, U]``.
+        truth: bool ``[B, U]``, positives.
+        known: bool ``[B, U]``, pairs that are positive or filtered: never negatives.
+        margin: by how much a positive should win.
+        positives: how many positives of a document enter at most.
+        negatives: how many negatives of a document enter at most.
+
+    Returns:
+        The loss, a scalar.
+    """
+    columns = similarity.shape[1]
+    easiest_missing = similarity.masked_fill(~truth, 100.0)
+    worst = easiest_missing.topk(min(positives, columns), dim=1, largest=False).values
+    candidates = similarity.masked_fill(known, _NEVER)
+    hardest = candidates.topk(min(negatives, columns), dim=1, sorted=False).values
+    violation = (hardest.unsqueeze(1) - worst.unsqueeze(2) + margin).clamp(min=0)
+    weights = violation.masked_fill(violation == 0, -100.0).softmax(dim=2)
+    return (violation * weights).mean()

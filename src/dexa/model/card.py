@@ -1,0 +1,51 @@
+"""The model card, written from the run."""
+
+from __future__ import annotations
+
+from dexa.model.parts import Model
+
+_CARD = """# {name}: {recipe}
+
+A model of [dexa](https://pypi.org/project/dexa-xc/): it tags a text with the right few of
+{labels:,} labels.
+
+```python
+from dexa import Dexa
+
+model = Dexa.load("this folder")
+model.predict(["a text"], k=5).named()
+```
+
+The encoder alone opens with `SentenceTransformer("this folder/encoder")`.
+
+| | |
+|---|---|
+| data set | {name}, fields {fields} |
+| documents, pairs | {documents:,}, {pairs:,} |
+| recipe | {recipe}, seed {seed} |
+| encoder | {encoder}, {dimension} dimensions, {max_length} tokens |
+| auxiliary vectors | {vectors:,} |
+| epochs | {encoder_epochs} of the encoder, {classifier_epochs} of the classifiers |
+| trained on | {device} |
+"""
+
+
+def model_card(model: Model) -> str:
+    """The card of a model, in Markdown."""
+    data, recipe = model.facts["dataset"], model.recipe
+    return _CARD.format(
+        name=data["name"],
+        recipe=recipe.name,
+        labels=data["labels"],
+        fields=", ".join(data["fields"]) or "text",
+        documents=data["documents"],
+        pairs=data["pairs"],
+        seed=model.facts["seed"],
+        device=model.facts["device"],
+        encoder=recipe.encoder.name,
+        dimension=model.encoder.dimension,
+        max_length=recipe.encoder.max_length,
+        vectors=len(model.bank.vectors),
+        encoder_epochs=recipe.encoder_stage.epochs,
+        classifier_epochs=recipe.classifier_stage.epochs,
+    )

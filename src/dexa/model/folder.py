@@ -1,0 +1,190 @@
+"""The model folder: written as a whole, checked when it is read, no pickle.
+
+::
+
+    model.json            recipe, versions, facts, and a checksum of every other file but run.jsonl
+    encoder/              opens with SentenceTransformer(path)
+    labels.jsonl          the text of each label, in the order of their ids
+    labels.safetensors    label embeddings, classifiers, frequency, inverse propensity
+    auxiliary.safetensors vectors, and which vector each label has
+    fusion.safetensors    the decision tree as arrays
+    index/                the arguments of the two indexes
+    run.jsonl             a record of each epoch, with its seconds
+    README.md             a model card, written from the run
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dexa.auxiliary import AuxiliaryBank
+from dexa.encoders import open_encoder
+from dexa.errors import DataError, MissingFileError, ModelFolderError
+from dexa.fusion import DecisionTree, TreeFusion
+from dexa.index import ExactIndex
+from dexa.model.card import model_card
+from dexa.model.parts import Model, Scorers
+from dexa.recipe import Recipe
+from dexa.storage import atomic_folder, read_json, settle_folder, sha256, write_json
+
+FORMAT = 1
+_LOG = "run.jsonl"  # holds seconds, which no two runs share
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write a model folder; what was there before stays until the new one is whole.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    with atomic_folder(folder) as draft:
+        (draft / "encoder").mkdir()
+        model.encoder.save(draft / "encoder")
+        for name, tensors in _tensors(model).items():
+            on_host = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
+            save_file(on_host, draft / f"{name}.safetensors")
+        for name in ("label_search", "classifiers"):
+            (draft / "index" / name).mkdir(parents=True)
+            getattr(model.scorers, name).save(draft / "index" / name)
+        if model.label_texts is not None:
+            _write_lines(draft / "labels.jsonl", ({"text": text} for text in model.label_texts))
+        (draft / "README.md").write_text(model_card(model), encoding="utf-8")
+        described = _described(model)
+        described["files"] = {
+            path.relative_to(draft).as_posix(): sha256(path)
+            for path in sorted(draft.rglob("*"))
+            if path.is_file()
+        }
+        write_json(draft / "model.json", described)
+        _write_lines(draft / _LOG, model.history)
+
+
+def _described(model: Model) -> dict[str, Any]:
+    packages = ("dexa-xc", "torch", "transformers", "tokenizers", "scikit-learn", "numpy")
+    return {
+        "format": FORMAT,
+        "recipe": model.recipe.to_json(),
+        "facts": model.facts,
+        "beta": model.fusion.beta,
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
+    return {
+        "labels": {
+            "embeddings": model.scorers.label_search.vectors,
+            "classifiers": model.scorers.classifiers.vectors,
+            "frequency": torch.from_numpy(model.frequency),
+            "inverse_propensity": torch.from_numpy(model.fusion.inverse_propensity),
+        },
+        "auxiliary": {
+            "vectors": model.bank.vectors,
+            "vector_of_label": torch.from_numpy(model.bank.vector_of_label),
+        },
+        "fusion": model.fusion.tree.tensors(),
+    }
+
+
+def load_model(folder: Path, device: torch.device) -> Model:
+    """Open a model folder.
+
+    Raises:
+        MissingFileError: there is no model in that folder.
+        ModelFolderError: it is incomplete, was changed, or comes from another version.
+    """
+    settle_folder(folder)
+    if not (folder / "model.json").is_file():
+        raise MissingFileError(
+            "no model folder", expected="a folder that `dexa train` wrote", path=folder
+        )
+    described = _checked(folder)
+    try:
+        labels, auxiliary, fusion = (
+            load_file(folder / f"{name}.safetensors") for name in ("labels", "auxiliary", "fusion")
+        )
+    except (OSError, SafetensorError) as error:
+        raise ModelFolderError(f"cannot be read: {error}", path=folder) from error
+    recipe = Recipe.from_json(described["recipe"], path=folder / "model.json")
+    encoder = open_encoder(str(folder / "encoder"), max_length=recipe.encoder.max_length or 0)
+    inverse_propensity = labels["inverse_propensity"].numpy()
+    return Model(
+        recipe=recipe,
+        encoder=encoder.to(device).eval(),
+        bank=AuxiliaryBank(auxiliary["vectors"].to(device), auxiliary["vector_of_label"].numpy()),
+        scorers=Scorers(
+            label_search=ExactIndex.load(
+                folder / "index" / "label_search", labels["embeddings"].to(device)
+            ),
+            classifiers=ExactIndex.load(
+                folder / "index" / "classifiers", labels["classifiers"].to(device)
+            ),
+        ),
+        fusion=TreeFusion(
+            tree=DecisionTree(**fusion),
+            beta=described["beta"],
+            inverse_propensity=inverse_propensity.astype(np.float64),
+        ),
+        frequency=labels["frequency"].numpy(),
+        label_texts=_label_texts(folder, len(labels["frequency"])),
+        facts=described["facts"],
+        history=_read_lines(folder / _LOG),
+    )
+
+
+def _checked(folder: Path) -> dict[str, Any]:
+    """`model.json`, after a look at every file it names."""
+    try:
+        described = read_json(folder / "model.json")
+        files = described["files"]
+        version = described["format"]
+    except (DataError, KeyError, TypeError) as error:
+        raise ModelFolderError(
+            f"model.json is damaged: {error}", do="train or copy the model again", path=folder
+        ) from error
+    if version != FORMAT:
+        raise ModelFolderError(
+            f"format {version}",
+            expected=f"format {FORMAT}",
+            do="open it with the version of dexa that wrote it",
+            path=folder,
+        )
+    for name, checksum in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ModelFolderError("missing file", do="copy the model again", path=path)
+        if sha256(path) != checksum:
+            raise ModelFolderError(
+                "changed since it was written", do="copy the model again", path=path
+            )
+    return described
+
+
+def _label_texts(folder: Path, count: int) -> list[str] | None:
+    path = folder / "labels.jsonl"
+    if not path.is_file():
+        return None
+    texts = [line["text"] for line in _read_lines(path)]
+    if len(texts) != count:
+        raise ModelFolderError(f"{len(texts)} label texts", expected=str(count), path=path)
+    return texts
+
+
+def _write_lines(path: Path, values: Any) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]

@@ -1,0 +1,149 @@
+"""Training: from tokens and a completed recipe to a model, in stages that can be resumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch.nn import functional as F
+
+from dexa import metrics
+from dexa.auxiliary import initial_bank
+from dexa.encoders import TextEncoder, encode
+from dexa.model import Model, Scorers
+from dexa.recipe import Recipe
+from dexa.tokens import TokenArray
+from dexa.training.checkpoints import Checkpoints
+from dexa.training.classifier_stage import ClassifierStage
+from dexa.training.corpus import Corpus, make_corpus
+from dexa.training.devices import choose_device, precision
+from dexa.training.encoder_stage import EncoderStage
+from dexa.training.loop import run
+from dexa.training.validation import fit_fusion
+from dexa.types import Progress
+
+__all__ = ["Examples", "choose_device", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """What a model is trained on.
+
+    Attributes:
+        documents: tokens of N documents.
+        labels: tokens of L labels.
+        truth: positives, ``[N, L]``.
+        filter_pairs: int64 ``[F, 2]``, document and label that are no pair to learn from or tell.
+        label_texts: what the model shows for a label; None where only tokens are known.
+        facts: of the data set, as JSON values.
+        propensity: constants A and B.
+    """
+
+    documents: TokenArray
+    labels: TokenArray
+    truth: csr_array
+    filter_pairs: NDArray[np.int64]
+    label_texts: Sequence[str] | None
+    facts: dict[str, Any]
+    propensity: tuple[float, float]
+
+
+def train(
+    examples: Examples,
+    encoder: TextEncoder,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str,
+    checkpoints: Path | None,
+    resume: bool,
+    progress: Progress,
+) -> Model:
+    """Train all stages of a recipe.
+
+    Args:
+        examples: to learn from.
+        encoder: where training starts; changed in place.
+        recipe: completed.
+        seed: of every random draw.
+        device: as `choose_device` takes it.
+        checkpoints: folder of checkpoints; None keeps none.
+        resume: whether to go on from the checkpoints in that folder; else they are removed.
+        progress: told of every step.
+
+    Raises:
+        DataError: no document has a label.
+        ModelFolderError: the checkpoints are of another run.
+        DivergenceError: a loss is no longer a finite number.
+    """
+    started = time.perf_counter()
+    where = choose_device(device)
+    encoder.to(where)
+    corpus = make_corpus(
+        examples.documents,
+        examples.labels,
+        examples.truth,
+        examples.filter_pairs,
+        validation=recipe.fusion.validation or 0,
+        seed=seed,
+        device=where,
+    )
+    facts = {"seed": seed, "device": where.type, "dataset": examples.facts}
+    kept = Checkpoints(checkpoints, {"recipe": recipe.to_json(), **facts})
+    if not resume:
+        kept.clear()
+    bank = _initial_bank(corpus, encoder, recipe, seed)
+    history = run(EncoderStage(corpus, encoder, bank, recipe, seed), kept, progress)
+    with precision(where):
+        documents = encode(encoder, corpus.document_tokens(), progress=progress)
+        label_vectors = bank.added_to(encode(encoder, corpus.label_tokens(), progress=progress))
+        held_out = encode(encoder, corpus.held_out)
+    label_vectors = F.normalize(label_vectors, dim=1)
+    stage = ClassifierStage(corpus, documents, label_vectors, recipe.classifier_stage, seed)
+    history = history + run(stage, kept, progress)
+    scorers = Scorers.over(label_vectors, stage.weights)
+    a, b = examples.propensity
+    progress.note(f"fusion is fitted on {len(held_out):,} held-out documents")
+    fusion = fit_fusion(
+        corpus,
+        held_out,
+        scorers,
+        recipe.fusion,
+        metrics.inverse_propensity(examples.truth, a, b),
+        seed,
+    )
+    progress.note(f"trained in {time.perf_counter() - started:.0f} s")
+    return Model(
+        recipe=recipe,
+        encoder=encoder.eval(),
+        bank=bank,
+        scorers=scorers,
+        fusion=fusion,
+        frequency=np.bincount(examples.truth.indices, minlength=corpus.label_count),
+        label_texts=examples.label_texts,
+        facts={**facts, "documents_without_label": corpus.skipped, "A": a, "B": b},
+        history=history,
+    )
+
+
+def _initial_bank(corpus: Corpus, encoder: TextEncoder, recipe: Recipe, seed: int) -> Any:
+    """The bank before training: clusters of what the untrained encoder makes of the labels."""
+    choice = recipe.auxiliary
+    assert choice.shared_vectors is not None
+    assert choice.head_labels is not None
+    with precision(corpus.texts.ids.device):
+        label_texts = encode(encoder, corpus.label_tokens())
+    return initial_bank(
+        label_texts,
+        corpus.frequency,
+        shared_vectors=choice.shared_vectors,
+        head_labels=choice.head_labels,
+        norm=choice.initial_norm,
+        seed=seed,
+    )

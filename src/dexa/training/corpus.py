@@ -1,0 +1,105 @@
+"""What the stages train on: tokens of documents and labels, their pairs, a held-out part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dexa.errors import DataError
+from dexa.tokens import TokenArray, joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Documents to train on, documents held out, labels.
+
+    Attributes:
+        texts: tokens of the N training documents and behind them those of the L labels, so that
+            a batch of both is gathered at once.
+        labels: positives of the training documents, ``[N, L]``, one at least in each row.
+        known: positives and filtered pairs of the training documents, ``[N, L]``.
+        held_out: tokens of V documents that no scorer is trained on.
+        held_out_labels: their positives, ``[V, L]``.
+        held_out_filter: int64 ``[F, 2]``, held-out document and label of a filtered pair.
+        skipped: training documents without a label.
+    """
+
+    texts: TokenArray
+    labels: csr_array
+    known: csr_array
+    held_out: TokenArray
+    held_out_labels: csr_array
+    held_out_filter: NDArray[np.int64]
+    skipped: int
+
+    @property
+    def documents(self) -> int:
+        """N."""
+        return self.labels.shape[0]
+
+    @property
+    def label_count(self) -> int:
+        """L."""
+        return self.labels.shape[1]
+
+    @property
+    def frequency(self) -> NDArray[np.int64]:
+        """Training documents of each label, ``[L]``."""
+        return np.bincount(self.labels.indices, minlength=self.label_count)
+
+    def document_tokens(self) -> TokenArray:
+        """Tokens of the training documents."""
+        return _rows(self.texts, np.arange(self.documents))
+
+    def label_tokens(self) -> TokenArray:
+        """Tokens of the labels."""
+        return _rows(self.texts, self.documents + np.arange(self.label_count))
+
+
+def make_corpus(
+    documents: TokenArray,
+    label_texts: TokenArray,
+    labels: csr_array,
+    filter_pairs: NDArray[np.int64],
+    *,
+    validation: int,
+    seed: int,
+    device: torch.device,
+) -> Corpus:
+    """Set documents without labels aside, hold some out, and move tokens to the device.
+
+    Raises:
+        DataError: no document has a label.
+    """
+    counts = np.diff(labels.indptr)
+    usable = np.flatnonzero(counts)
+    if len(usable) == 0:
+        raise DataError("no training document has a label", expected="one document with a label")
+    random = np.random.default_rng([seed, *b"validation"])
+    held = np.sort(random.permutation(usable)[: min(validation, len(usable) - 1)])
+    kept = np.setdiff1d(usable, held, assume_unique=True)
+    filtered = csr_array(
+        (np.ones(len(filter_pairs), np.float32), (filter_pairs[:, 0], filter_pairs[:, 1])),
+        shape=labels.shape,
+    )
+    held_filter = filtered[held].tocoo()
+    known = csr_array(labels[kept] + filtered[kept])
+    return Corpus(
+        texts=joined([_rows(documents, kept), label_texts]).to(device),
+        labels=csr_array(labels[kept]),
+        known=known,
+        held_out=_rows(documents, held).to(device),
+        held_out_labels=csr_array(labels[held]),
+        held_out_filter=np.stack([held_filter.row, held_filter.col], axis=1).astype(np.int64),
+        skipped=len(counts) - len(usable),
+    )
+
+
+def _rows(tokens: TokenArray, rows: NDArray[np.int64]) -> TokenArray:
+    batch = tokens.batch(rows)
+    offsets = np.concatenate([[0], np.cumsum(batch.lengths)])
+    return TokenArray(batch.ids.int(), offsets)
