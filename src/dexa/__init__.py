@@ -27,7 +27,7 @@ _HOMES = {
 }
 _MODULES = ("data", "errors", "metrics", "recipes")
 
-__all__ = [  # noqa: PLE0604, RUF022 - lazily loaded
+__all__ = [
     "Dataset",
     "Dexa",
     "DexaError",

@@ -287,7 +287,9 @@ def _examples(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Exa
 def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[str, TokenArray]:
     """Tokens of all texts: those `dexa prepare` wrote where they fit, else made now."""
     if dataset.folder is not None:
-        prepared = prepared_tokens(dataset.folder, encoder.tokenizer, dataset.fields)
+        prepared = prepared_tokens(
+            dataset.folder, encoder.tokenizer, dataset.fields, progress=progress
+        )
         if prepared is not None:
             return prepared
     texts = {

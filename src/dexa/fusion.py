@@ -1,7 +1,7 @@
 """Scores of label search and of classifiers become one (DEXA, section 3, "score fusion").
 
 A decision tree tells from both scores and the label's propensity how likely a candidate is right;
-the fused score is ``beta · (p + label search) + classifier``.
+the fused score is ``beta · (tree_weight · p + label search) + classifier``.
 """
 
 from __future__ import annotations
@@ -128,23 +128,27 @@ def union(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int
 
 @dataclass(frozen=True, kw_only=True)
 class TreeFusion:
-    """The fused score ``beta · (tree + label search) + classifier``.
+    """The fused score ``beta · (tree_weight · tree + label search) + classifier``.
 
     Attributes:
         tree: fitted on documents that no scorer was trained on.
-        beta: weight of tree and label search beside the classifier.
+        tree_weight: of the tree beside label search.
+        beta: of both beside the classifier.
         inverse_propensity: float64 ``[L]``.
     """
 
     tree: DecisionTree
+    tree_weight: float
     beta: float
     inverse_propensity: NDArray[np.float64]
 
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
         probability = self.tree(candidates.features(self.inverse_propensity)).numpy()
+        # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
+        searched = np.where(candidates.labels == NO_LABEL, 0, candidates.label_search)
         scores = candidates.classifier + np.float32(self.beta) * (
-            probability.reshape(candidates.labels.shape) + candidates.label_search
+            probability.reshape(candidates.labels.shape) + searched
         )
         best = torch.from_numpy(-scores).sort(dim=1, stable=True).indices[:, :k].numpy()
         return TopK(

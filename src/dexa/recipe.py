@@ -46,13 +46,13 @@ class AuxiliaryChoice:
         shared_vectors: number of clusters of labels that share a vector; 0 for none.
         head_labels: most frequent labels that get a vector of their own.
         initial_norm: expected length of a vector at the start; label texts have length 1.
-        learning_rate: of the vectors, as a multiple of the encoder's.
+        learning_rate: of the vectors, following the same schedule as the encoder's.
     """
 
     shared_vectors: int | None = None  # a third of the labels, at most 65,536
     head_labels: int | None = None  # a hundredth of the labels, at most 1,000
     initial_norm: float = 0.15
-    learning_rate: float = 1.0
+    learning_rate: float = 5e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +75,9 @@ class EncoderStage:
         validations: how often the stage is validated on its way.
     """
 
-    epochs: int | None = None  # 30 for a transformer, 20 for a bag of tokens
+    epochs: int | None = None  # 40 for a transformer, 20 for a bag of tokens
     batch_size: int | None = None  # 1,600; an eighth of the documents when there are few
-    learning_rate: float | None = None  # 2e-4 for a transformer, 5e-3 for a bag of tokens
+    learning_rate: float | None = None  # 5e-4 for a transformer, 1e-2 for a bag of tokens
     warmup_steps: int = 100
     weight_decay: float = 0.01
     margin: float = 0.3
@@ -129,12 +129,14 @@ class FusionChoice:
         validation: documents held out from training, on which the fusion is fitted.
         candidates: answers of each scorer that are fused.
         depth: of the decision tree.
-        beta: weight of (tree + label search) beside the classifiers.
+        tree_weight: of the tree's probability beside label search.
+        beta: weight of both beside the classifiers.
     """
 
     validation: int | None = None  # a twentieth of the documents, at most 5,000
     candidates: int = 100
     depth: int = 7
+    tree_weight: float = 3.0
     beta: float = 1.0
 
 
@@ -214,7 +216,7 @@ _PUBLISHED_EPOCHS = 300
 def completed(recipe: Recipe, size: Size) -> Recipe:
     """The recipe with every field filled in that was left to the data set's size."""
     first, second = recipe.encoder_stage, recipe.classifier_stage
-    epochs = _or(first.epochs, 20 if size.bag else 30)
+    epochs = _or(first.epochs, 20 if size.bag else 40)
     few = max(1, size.documents // 8)
     return dataclasses.replace(
         recipe,
@@ -228,7 +230,7 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             first,
             epochs=epochs,
             batch_size=min(1_600, few),
-            learning_rate=5e-3 if size.bag else 2e-4,
+            learning_rate=1e-2 if size.bag else 5e-4,
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),
@@ -258,7 +260,14 @@ def _scaled(epochs: tuple[int, ...], total: int, published: int) -> tuple[int, .
 def _check(recipe: Recipe) -> None:
     """Refuse values that no run could use."""
     at_least_zero = {"warmup_steps", "dropout", "initial_norm", "shared_vectors", "head_labels"}
-    at_least_zero |= {"weight_decay", "validations", "beta", "margin", "learning_rate"}
+    at_least_zero |= {
+        "tree_weight",
+        "weight_decay",
+        "validations",
+        "beta",
+        "margin",
+        "learning_rate",
+    }
     at_least_zero |= {"cluster_from", "validation", "epochs"}
     for name, value in _leaves(dataclasses.asdict(recipe)).items():
         last = name.rpartition(".")[2]

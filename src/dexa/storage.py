@@ -79,6 +79,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             draft.rename(path)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            settle_folder(path)
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -99,13 +99,9 @@ class TextTokenizer:
         self.added = tokenizer.num_special_tokens_to_add(False)
         self._tokenizer = tokenizers.Tokenizer.from_str(tokenizer.to_str())
         self._tokenizer.no_padding()
+        # those put around every text: an unknown token is part of its text
+        self.special_ids = np.array(self._tokenizer.encode("").ids, np.int64)
         self._tokenizer.enable_truncation(max_length - (0 if special_tokens else self.added))
-        self.special_ids = np.array(
-            sorted(
-                id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special
-            ),
-            np.int64,
-        )
 
     @property
     def vocabulary_size(self) -> int:
@@ -200,29 +196,35 @@ class PackedRows:
     places: torch.Tensor
     text_of_token: torch.Tensor
 
-    def attention_mask(self) -> torch.Tensor:
-        """Bool ``[R, 1, W, W]``: a token sees the tokens of its own text."""
-        return self.texts[:, None, :, None] == self.texts[:, None, None, :]
+
+def same_text(texts: torch.Tensor) -> torch.Tensor:
+    """Bool ``[R, 1, W, W]``: a token sees the tokens of its own text, `PackedRows.texts`."""
+    return texts[:, None, :, None] == texts[:, None, None, :]
 
 
 def row_width(longest: int) -> int:
-    """The width of rows for texts of up to `longest` tokens: a multiple of 32, at least 64.
+    """The width of rows for texts of up to `longest` tokens: the next multiple of 64.
 
     Rows of 64 hold titles of 7 tokens on average 92 % full, rows of 32 only 85 %.
     """
-    return max(64, 32 * -(-longest // 32))
+    return max(64, 64 * -(-longest // 64))
 
 
-def pack(batch: TokenBatch, width: int) -> PackedRows:
+def pack(batch: TokenBatch, width: int, *, multiple: int = 1) -> PackedRows:
     """Put the texts of a batch into rows of `width` tokens, several whole texts a row.
 
     A text of n tokens shares its row with others of like length: ``width // n`` of them. That
     needs no search, and is planned on the host for all texts at once from their lengths.
+
+    Args:
+        batch: B texts, none longer than `width`.
+        width: W.
+        multiple: R is filled up to a multiple of this with rows of padding.
     """
     device = batch.ids.device
     lengths = batch.lengths
     rows, starts = _layout(lengths, width)
-    n_rows = int(rows.max(initial=-1)) + 1
+    n_rows = -(-(int(rows.max(initial=-1)) + 1) // multiple) * multiple
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     total = int(offsets[-1])
     plan = send(np.stack([rows * width + starts - offsets[:-1], offsets[:-1], lengths]), device)

@@ -13,8 +13,9 @@ import torch
 from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder
+from dexa.encoders.graphs import ROWS, GraphedTrunk
 from dexa.errors import EncoderError
-from dexa.tokens import PackedRows, TextTokenizer, pack, row_width, send
+from dexa.tokens import TextTokenizer, pack, row_width, same_text, send
 from dexa.types import TokenBatch
 
 _log = logging.getLogger(__name__)
@@ -22,20 +23,20 @@ _log = logging.getLogger(__name__)
 Mask = torch.Tensor | dict[str, torch.Tensor]
 
 
-def _full_mask(rows: PackedRows, config: Any) -> Mask:
-    return rows.attention_mask()
+def _full_mask(texts: torch.Tensor, config: Any) -> Mask:
+    return same_text(texts)
 
 
-def _modernbert_masks(rows: PackedRows, config: Any) -> Mask:
+def _modernbert_masks(texts: torch.Tensor, config: Any) -> Mask:
     """Of its two kinds of layers, one sees only the neighbourhood of a token."""
-    mask = rows.attention_mask()
+    mask = same_text(texts)
     places = torch.arange(mask.shape[-1], device=mask.device)
     near = (places[:, None] - places[None, :]).abs() <= config.sliding_window
     return {"full_attention": mask, "sliding_attention": mask & near}
 
 
 # Families whose attention is told by a mask and positions alone, so that texts can share a row.
-_PACKABLE: dict[str, Callable[[PackedRows, Any], Mask]] = {
+_PACKABLE: dict[str, Callable[[torch.Tensor, Any], Mask]] = {
     "bert": _full_mask,
     "roberta": _full_mask,
     "xlm-roberta": _full_mask,
@@ -63,8 +64,11 @@ class Transformer(TextEncoder):
         self.trunk, self.tokenizer, self.pooling = trunk, tokenizer, pooling
         self._writable_tokenizer = writable_tokenizer
         self.dimension = int(trunk.config.hidden_size)
-        self._masks = _PACKABLE.get(trunk.config.model_type)
-        if self._masks is None:
+        masks = _PACKABLE.get(trunk.config.model_type)
+        self._trunk_of_rows = None
+        if masks is not None:
+            self._trunk_of_rows = GraphedTrunk(trunk, lambda texts: masks(texts, trunk.config))
+        else:
             _log.warning(
                 "%s texts are padded in length buckets: only %s are packed",
                 trunk.config.model_type,
@@ -73,16 +77,15 @@ class Transformer(TextEncoder):
 
     def forward(self, batch: TokenBatch) -> torch.Tensor:
         """Unit-norm vectors ``[B, D]``."""
-        pooled = self._padded(batch) if self._masks is None else self._packed(batch, self._masks)
+        trunk = self._trunk_of_rows
+        pooled = self._padded(batch) if trunk is None else self._packed(batch, trunk)
         return F.normalize(pooled.float(), dim=-1)
 
-    def _packed(self, batch: TokenBatch, masks: Callable[[PackedRows, Any], Mask]) -> torch.Tensor:
-        rows = pack(batch, row_width(int(batch.lengths.max(initial=1))))
-        hidden = self.trunk(
-            input_ids=rows.ids,
-            position_ids=rows.positions + _first_position(self.trunk.config),
-            attention_mask=masks(rows, self.trunk.config),
-        ).last_hidden_state.flatten(0, 1)
+    def _packed(self, batch: TokenBatch, trunk: GraphedTrunk) -> torch.Tensor:
+        multiple = ROWS if batch.ids.is_cuda and self.training else 1
+        rows = pack(batch, row_width(int(batch.lengths.max(initial=1))), multiple=multiple)
+        positions = rows.positions + _first_position(self.trunk.config)
+        hidden = trunk(rows.ids, positions, rows.texts).flatten(0, 1)
         if self.pooling == "cls":
             return hidden.index_select(0, rows.places[batch.offsets[:-1]])
         sums = torch.zeros(len(batch), self.dimension, device=hidden.device)

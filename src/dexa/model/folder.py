@@ -73,7 +73,6 @@ def _described(model: Model) -> dict[str, Any]:
         "format": FORMAT,
         "recipe": model.recipe.to_json(),
         "facts": model.facts,
-        "beta": model.fusion.beta,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
 
@@ -130,7 +129,8 @@ def load_model(folder: Path, device: torch.device) -> Model:
         ),
         fusion=TreeFusion(
             tree=DecisionTree(**fusion),
-            beta=described["beta"],
+            tree_weight=recipe.fusion.tree_weight,
+            beta=recipe.fusion.beta,
             inverse_propensity=inverse_propensity.astype(np.float64),
         ),
         frequency=labels["frequency"].numpy(),

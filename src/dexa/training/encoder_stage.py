@@ -97,9 +97,10 @@ class EncoderStage:
         return loss.detach()
 
     def _update(self, step: int, added: _Added | None) -> None:
-        rate = self.learning_rate * linear_schedule(
+        schedule = linear_schedule(
             step, warmup=self.options.warmup_steps, total=self.epochs * self.steps()
         )
+        rate = self.learning_rate * schedule
         for group in self.dense.param_groups:
             group["lr"] = rate
         self.dense.step()
@@ -111,7 +112,7 @@ class EncoderStage:
             table.grad = None
         if added is not None:
             assert added.leaf.grad is not None
-            self.bank_adam.update(added.rows, added.leaf.grad, rate * self.bank_rate)
+            self.bank_adam.update(added.rows, added.leaf.grad, self.bank_rate * schedule)
 
     def figures(self, epoch: int) -> dict[str, float]:
         """Label search on the held-out documents, now and then."""

@@ -57,4 +57,9 @@ def fit_fusion(
         right = torch.from_numpy(candidates.are_true(corpus.held_out_labels))
         real = torch.from_numpy(candidates.labels.ravel() >= 0)
         tree = fit_tree(features[real], right[real], depth=choice.depth, seed=seed)
-    return TreeFusion(tree=tree, beta=choice.beta, inverse_propensity=inverse_propensity)
+    return TreeFusion(
+        tree=tree,
+        tree_weight=choice.tree_weight,
+        beta=choice.beta,
+        inverse_propensity=inverse_propensity,
+    )

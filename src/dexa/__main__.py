@@ -1,0 +1,5 @@
+"""``python -m dexa`` is the command ``dexa``."""
+
+from dexa.cli import main
+
+main()

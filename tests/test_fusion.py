@@ -1,0 +1,213 @@
+"""The fusion tree against scikit-learn, candidates against sets, order and ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from sklearn.tree import DecisionTreeClassifier
+
+from dexa.fusion import Candidates, DecisionTree, TreeFusion, constant_tree, fit_tree, union
+from dexa.types import NO_LABEL
+
+NO = NO_LABEL
+
+
+def features(count: int, seed: int, *, coarse: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random candidates, right where the features say so, with noise."""
+    draw = np.random.default_rng(seed)
+    values = draw.normal(size=(count, 3)).astype(np.float32)
+    if coarse:
+        values = values.round()
+    chance = 1 / (1 + np.exp(-2 * values[:, 0] + values[:, 1] * values[:, 2]))
+    return torch.from_numpy(values), torch.from_numpy(draw.random(count) < chance)
+
+
+def candidates(labels: list[list[int]], classifier: list, label_search: list) -> Candidates:
+    return Candidates(
+        labels=np.array(labels, np.int64),
+        classifier=np.array(classifier, np.float32),
+        label_search=np.array(label_search, np.float32),
+    )
+
+
+# the tree
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    count=st.integers(2, 300),
+    depth=st.integers(1, 8),
+    seed=st.integers(0, 1_000),
+    coarse=st.booleans(),
+)
+def test_the_tree_answers_as_scikit_learn_does(count, depth, seed, coarse) -> None:
+    values, right = features(count, seed, coarse=coarse)
+    tree = fit_tree(values, right, depth=depth, seed=5)
+    asked, _ = features(200, seed + 1, coarse=coarse)
+    if right.all() or not right.any():
+        expected = np.full(200, float(right[0]))
+    else:
+        theirs = DecisionTreeClassifier(max_depth=depth, random_state=5)
+        theirs.fit(values.numpy(), right.numpy())
+        expected = theirs.predict_proba(asked.numpy())[:, 1]
+    answers = tree(asked)
+    assert answers.dtype == torch.float32
+    np.testing.assert_allclose(answers.numpy(), expected, rtol=1e-6)
+
+
+def test_values_on_a_threshold_go_left() -> None:
+    values = torch.tensor([[0.1, 0, 0], [0.3, 0, 0]])
+    tree = fit_tree(values, torch.tensor([False, True]), depth=1, seed=0)
+    edge = tree.threshold[0].float()
+    asked = torch.stack([edge, torch.nextafter(edge, torch.tensor(1.0))])
+    asked = torch.nn.functional.pad(asked.unsqueeze(1), (0, 2))
+    assert tree(asked).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("right", "answer"), [([True] * 3, 1.0), ([False] * 3, 0.0), ([], 0.0)])
+def test_candidates_of_one_class_or_none_give_a_constant(right: list, answer: float) -> None:
+    tree = fit_tree(torch.zeros(len(right), 3), torch.tensor(right).bool(), depth=7, seed=0)
+    assert tree(torch.randn(4, 3)).tolist() == [answer] * 4
+    assert tree(torch.zeros(0, 3)).shape == (0,)
+
+
+def test_a_tree_is_its_arrays() -> None:
+    values, right = features(200, 1)
+    tree = fit_tree(values, right, depth=4, seed=0)
+    again = DecisionTree(**tree.tensors()).to(torch.device("cpu"))
+    assert set(tree.tensors()) == {"left", "right", "feature", "threshold", "probability"}
+    assert torch.equal(again(values), tree(values))
+
+
+def test_fitting_repeats_under_a_seed() -> None:
+    values, right = features(300, 2, coarse=True)
+    one, two = (fit_tree(values, right, depth=7, seed=3).tensors() for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+# candidates
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda rows: st.tuples(
+            *(
+                st.lists(
+                    st.lists(st.integers(0, 12), min_size=width, max_size=width, unique=True),
+                    min_size=rows,
+                    max_size=rows,
+                )
+                for width in (3, 4)
+            )
+        )
+    ),
+    st.integers(0, 3),
+)
+def test_the_union_against_sets(found: tuple[list, list], missing: int) -> None:
+    first, second = (np.array(rows, np.int64) for rows in found)
+    second[:, second.shape[1] - missing :] = NO
+    both = union(first, second)
+    assert both.shape == (len(first), 7)
+    for row, one, two in zip(both.tolist(), first.tolist(), second.tolist(), strict=True):
+        real = [label for label in row if label != NO]
+        assert real == sorted(set(one) | set(two) - {NO})
+
+
+def test_the_union_of_nothing() -> None:
+    assert union(np.zeros((0, 2), np.int64), np.zeros((0, 3), np.int64)).shape == (0, 5)
+    assert union(np.full((1, 2), NO), np.full((1, 1), NO)).tolist() == [[NO] * 3]
+
+
+def test_features_of_candidates() -> None:
+    made = candidates([[2, NO], [0, 1]], [[0.5, -np.inf], [0.25, 0]], [[0.75, -np.inf], [0, 1]])
+    assert made.features(np.array([1.0, 2.0, 3.0])).tolist() == [
+        [0.5, 0.75, 3.0],
+        [-1.0, -1.0, 3.0],  # of no label: never looked at, but a number
+        [0.25, 0.0, 1.0],
+        [0.0, 1.0, 2.0],
+    ]
+
+
+@given(seed=st.integers(0, 2**16))
+def test_truth_of_candidates_against_a_loop(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    truth = draw.random((4, 6)) < 0.4
+    labels = np.argsort(draw.random((4, 6)), axis=1)[:, :5]
+    labels[draw.random(labels.shape) < 0.3] = NO
+    zeros = np.zeros(labels.shape)
+    right = candidates(labels.tolist(), zeros.tolist(), zeros.tolist()).are_true(
+        csr_array(truth.astype(np.float32))
+    )
+    expected = [
+        label != NO and bool(truth[row, label])
+        for row in range(4)
+        for label in labels[row].tolist()
+    ]
+    assert right.tolist() == expected
+
+
+# the fused score
+
+
+def test_the_fused_score_by_hand() -> None:
+    fusion = TreeFusion(tree=constant_tree(0.25), beta=2.0, inverse_propensity=np.ones(4))
+    made = candidates([[0, 2, 3]], [[0.1, 0.3, -0.2]], [[0.5, 0.1, 0.9]])
+    top = fusion(made, 2)
+    assert top.labels.tolist() == [[3, 0]]
+    np.testing.assert_allclose(top.scores, [[-0.2 + 2 * (0.25 + 0.9), 0.1 + 2 * 0.75]], rtol=1e-6)
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**16), k=st.integers(1, 9))
+def test_the_best_come_first_and_ties_go_to_the_smaller_label(seed: int, k: int) -> None:
+    draw = np.random.default_rng(seed)
+    labels = np.sort(np.argsort(draw.random((3, 9)), axis=1)[:, :6], axis=1)
+    scores = draw.integers(0, 3, (2, 3, 6)).astype(np.float32)
+    fusion = TreeFusion(tree=constant_tree(0.5), beta=1.0, inverse_propensity=np.ones(9))
+    top = fusion(candidates(labels.tolist(), scores[0].tolist(), scores[1].tolist()), k)
+    for row in range(3):
+        fused = {
+            int(label): float(a + (0.5 + b))
+            for label, a, b in zip(labels[row], scores[0, row], scores[1, row], strict=True)
+        }
+        best = sorted(fused, key=lambda label: (-fused[label], label))[:k]
+        assert top.labels[row].tolist() == best
+        assert top.scores[row].tolist() == [fused[label] for label in best]
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_no_label_comes_last_with_minus_infinity(beta: float) -> None:
+    fusion = TreeFusion(tree=constant_tree(0.5), beta=beta, inverse_propensity=np.ones(4))
+    infinite = [-np.inf, 0.25, -np.inf]
+    top = fusion(candidates([[NO, 2, NO]], [infinite], [infinite]), 3)
+    assert top.labels.tolist() == [[2, NO, NO]]
+    assert top.scores[0, 1:].tolist() == [-np.inf, -np.inf]
+
+
+def test_no_texts_to_fuse() -> None:
+    fusion = TreeFusion(tree=constant_tree(0.5), beta=1.0, inverse_propensity=np.ones(4))
+    none = np.zeros((0, 3))
+    top = fusion(
+        Candidates(
+            labels=none.astype(np.int64),
+            classifier=none.astype(np.float32),
+            label_search=none.astype(np.float32),
+        ),
+        2,
+    )
+    assert top.labels.shape == top.scores.shape == (0, 2)
+
+
+def test_candidates_of_no_scorer() -> None:
+    nothing = np.zeros((2, 0))
+    fusion = TreeFusion(tree=constant_tree(0.5), beta=1.0, inverse_propensity=np.ones(4))
+    made = Candidates(
+        labels=nothing.astype(np.int64),
+        classifier=nothing.astype(np.float32),
+        label_search=nothing.astype(np.float32),
+    )
+    assert fusion(made, 5).labels.shape == (2, 0)
