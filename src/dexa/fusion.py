@@ -62,13 +62,16 @@ def constant_tree(probability: float) -> DecisionTree:
     )
 
 
-def fit_tree(features: torch.Tensor, right: torch.Tensor, *, depth: int, seed: int) -> DecisionTree:
+def fit_tree(
+    features: torch.Tensor, right: torch.Tensor, depth: int, leaf: int, seed: int
+) -> DecisionTree:
     """Fit a tree to candidates that are known to be right or wrong.
 
     Args:
         features: ``[C, F]``.
         right: bool ``[C]``.
         depth: of the tree at most.
+        leaf: candidates in a leaf at least.
         seed: of the order in which equal splits are tried.
     """
     target = right.cpu().numpy()
@@ -76,7 +79,7 @@ def fit_tree(features: torch.Tensor, right: torch.Tensor, *, depth: int, seed: i
         return constant_tree(float(target.mean()) if len(target) else 0.0)
     from sklearn.tree import DecisionTreeClassifier
 
-    fitted = DecisionTreeClassifier(max_depth=depth, random_state=seed)
+    fitted = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed)
     tree = fitted.fit(features.cpu().numpy(), target).tree_
     counts = tree.value[:, 0, :]
     return DecisionTree(
@@ -148,7 +151,7 @@ class TreeFusion:
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
         searched = np.where(candidates.labels == NO_LABEL, 0, candidates.label_search)
         scores = candidates.classifier + np.float32(self.beta) * (
-            probability.reshape(candidates.labels.shape) + searched
+            np.float32(self.tree_weight) * probability.reshape(candidates.labels.shape) + searched
         )
         best = torch.from_numpy(-scores).sort(dim=1, stable=True).indices[:, :k].numpy()
         return TopK(

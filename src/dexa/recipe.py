@@ -52,7 +52,7 @@ class AuxiliaryChoice:
     shared_vectors: int | None = None  # a third of the labels, at most 65,536
     head_labels: int | None = None  # a hundredth of the labels, at most 1,000
     initial_norm: float = 0.15
-    learning_rate: float = 5e-4
+    learning_rate: float | None = None  # 5e-4 beside a transformer, 1e-4 beside a bag of tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +129,7 @@ class FusionChoice:
         validation: documents held out from training, on which the fusion is fitted.
         candidates: answers of each scorer that are fused.
         depth: of the decision tree.
+        leaf: candidates in a leaf of the tree at least.
         tree_weight: of the tree's probability beside label search.
         beta: weight of both beside the classifiers.
     """
@@ -136,7 +137,8 @@ class FusionChoice:
     validation: int | None = None  # a twentieth of the documents, at most 5,000
     candidates: int = 100
     depth: int = 7
-    tree_weight: float = 3.0
+    leaf: int = 50
+    tree_weight: float = 2.0
     beta: float = 1.0
 
 
@@ -225,6 +227,7 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             recipe.auxiliary,
             shared_vectors=min(65_536, math.ceil(size.labels / 3)),
             head_labels=min(1_000, size.labels // 100),
+            learning_rate=1e-4 if size.bag else 5e-4,
         ),
         encoder_stage=_filled(
             first,

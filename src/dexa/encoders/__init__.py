@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from dexa.encoders.bag import BagOfTokens, is_bag
 from dexa.encoders.base import TextEncoder, encode
 from dexa.encoders.names import MINILM, resolve
-from dexa.encoders.transformer import Transformer, load_transformer, load_writable_tokenizer
+from dexa.encoders.transformer import (
+    Transformer,
+    load_transformer,
+    load_writable_tokenizer,
+    read_dimension,
+)
 from dexa.tokens import TextTokenizer
 
 __all__ = [
@@ -54,8 +58,7 @@ def open_encoder(
         load_writable_tokenizer(folder).backend_tokenizer, max_length, special_tokens=False
     )
     if initial == "random":
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return BagOfTokens.initial(tokenizer, None, config["hidden_size"])
+        return BagOfTokens.initial(tokenizer, None, read_dimension(folder))
     teacher = load_transformer(folder, max_length=max_length, dropout=0.0)
     return BagOfTokens.initial(tokenizer, teacher, teacher.dimension)
 

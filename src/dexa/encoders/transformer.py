@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder
 from dexa.encoders.graphs import ROWS, GraphedTrunk
 from dexa.errors import EncoderError
+from dexa.storage import read_json
 from dexa.tokens import TextTokenizer, pack, row_width, same_text, send
 from dexa.types import TokenBatch
 
@@ -44,7 +46,7 @@ _PACKABLE: dict[str, Callable[[torch.Tensor, Any], Mask]] = {
     "modernbert": _modernbert_masks,
 }
 # These count positions from behind their padding id.
-_SHIFTED_POSITIONS = {"roberta", "xlm-roberta"}
+_SHIFTED_POSITIONS = {"roberta", "xlm-roberta", "mpnet"}
 
 
 class Transformer(TextEncoder):
@@ -86,17 +88,19 @@ class Transformer(TextEncoder):
         rows = pack(batch, row_width(int(batch.lengths.max(initial=1))), multiple=multiple)
         positions = rows.positions + _first_position(self.trunk.config)
         hidden = trunk(rows.ids, positions, rows.texts).flatten(0, 1)
+        counts = batch.offsets.diff().unsqueeze(1)  # an empty text gives zeros
         if self.pooling == "cls":
-            return hidden.index_select(0, rows.places[batch.offsets[:-1]])
+            firsts = F.pad(rows.places, (0, 1))[batch.offsets[:-1]]
+            return hidden.index_select(0, firsts) * (counts > 0)
         sums = torch.zeros(len(batch), self.dimension, device=hidden.device)
         tokens = hidden.index_select(0, rows.places).float()
         sums = sums.index_add(0, rows.text_of_token, tokens)
-        return sums / batch.offsets.diff().unsqueeze(1)
+        return sums / counts.clamp(min=1)
 
     def _padded(self, batch: TokenBatch) -> torch.Tensor:
         """The same for any family: texts of like length, padded to the longest of their bucket."""
         device = batch.ids.device
-        buckets = -(-batch.lengths // 8) * 8
+        buckets = np.clip(-(-batch.lengths // 8) * 8, 1, self.tokenizer.max_length)
         order, parts = [], []
         for width in np.unique(buckets):
             chosen = np.flatnonzero(buckets == width)
@@ -105,13 +109,13 @@ class Transformer(TextEncoder):
             )
             lengths = send(batch.lengths[chosen], device).unsqueeze(1)
             mask = torch.arange(int(width), device=device) < lengths
-            ids = batch.ids[places.clamp(max=len(batch.ids) - 1)] * mask
+            ids = F.pad(batch.ids, (0, 1))[places.clamp(max=len(batch.ids))] * mask
             ids = ids + ~mask * int(self.trunk.config.pad_token_id or 0)
             hidden = self.trunk(input_ids=ids, attention_mask=mask.long()).last_hidden_state
             if self.pooling == "cls":
-                parts.append(hidden[:, 0])
+                parts.append(hidden[:, 0] * (lengths > 0))
             else:
-                parts.append((hidden * mask.unsqueeze(2)).sum(dim=1) / lengths)
+                parts.append((hidden * mask.unsqueeze(2)).sum(dim=1) / lengths.clamp(min=1))
             order.append(chosen)
         back = np.argsort(np.concatenate(order))
         return torch.cat(parts).index_select(0, send(back, device))
@@ -161,15 +165,18 @@ def load_transformer(folder: Path, *, max_length: int, dropout: float) -> Transf
     pooling = _pooling(folder)
     changed = dict.fromkeys(_dropout_keys(folder), dropout)
     try:
-        trunk = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", **changed
+        trunk, told = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, **changed
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise EncoderError(
             f"not a transformer that can be opened: {str(error).splitlines()[0]}",
             expected="a folder of sentence-transformers or Hugging Face",
             path=folder,
         ) from error
+    # Hugging Face fills what is missing with random numbers; a pooler is not used here.
+    if missing := sorted(key for key in told["missing_keys"] if "pooler" not in key):
+        raise EncoderError(f"weights without {missing[0]}", expected="all of them", path=folder)
     room = getattr(trunk.config, "max_position_embeddings", max_length)
     if max_length > room - _first_position(trunk.config):
         raise EncoderError(
@@ -183,6 +190,22 @@ def load_transformer(folder: Path, *, max_length: int, dropout: float) -> Transf
     return Transformer(trunk, tokenizer, writable, pooling)
 
 
+def read_dimension(folder: Path) -> int:
+    """D of the transformer in a folder, without opening its weights.
+
+    Raises:
+        EncoderError: there is no configuration, or it cannot be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return int(AutoConfig.from_pretrained(folder).hidden_size)
+    except (OSError, ValueError, AttributeError) as error:
+        raise EncoderError(
+            f"not a transformer: {str(error).splitlines()[0]}", path=folder
+        ) from error
+
+
 def load_writable_tokenizer(folder: Path) -> Any:
     """The transformers tokenizer of a folder.
 
@@ -192,11 +215,14 @@ def load_writable_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(
             f"no tokenizer that can be opened: {str(error).splitlines()[0]}", path=folder
         ) from error
+    if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # made up where no file is found
+        raise EncoderError("no vocabulary", expected="tokenizer.json or vocab.txt", path=folder)
+    return tokenizer
 
 
 def _first_position(config: Any) -> int:
@@ -212,7 +238,7 @@ def _dropout_keys(folder: Path) -> list[str]:
             expected="a folder of sentence-transformers or Hugging Face",
             path=folder,
         )
-    values = json.loads(config.read_text(encoding="utf-8"))
+    values = read_json(config)
     return [k for k, v in values.items() if "dropout" in k and isinstance(v, int | float)]
 
 
@@ -223,7 +249,7 @@ def _pooling(folder: Path) -> str:
         return "mean"
     known = ("Transformer", "Pooling", "Normalize")
     pooling = "mean"
-    for module in json.loads(modules.read_text(encoding="utf-8")):
+    for module in read_json(modules):
         kind = module["type"].rpartition(".")[2]
         if kind not in known:
             raise EncoderError(f"a module {kind!r}", expected=" or ".join(known), path=modules)
@@ -233,7 +259,7 @@ def _pooling(folder: Path) -> str:
 
 
 def _pooling_mode(path: Path) -> str:
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     modes = {k.removeprefix("pooling_mode_"): v for k, v in config.items()}
     chosen = [mode for mode, on in modes.items() if on is True]
     if "pooling_mode" in config:

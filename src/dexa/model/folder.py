@@ -107,11 +107,17 @@ def load_model(folder: Path, device: torch.device) -> Model:
         )
     described = _checked(folder)
     try:
-        labels, auxiliary, fusion = (
-            load_file(folder / f"{name}.safetensors") for name in ("labels", "auxiliary", "fusion")
-        )
-    except (OSError, SafetensorError) as error:
-        raise ModelFolderError(f"cannot be read: {error}", path=folder) from error
+        return _opened(folder, described, device)
+    except (KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+        raise ModelFolderError(
+            f"cannot be read: {error}", do="copy the model again", path=folder
+        ) from error
+
+
+def _opened(folder: Path, described: dict[str, Any], device: torch.device) -> Model:
+    labels, auxiliary, fusion = (
+        load_file(folder / f"{name}.safetensors") for name in ("labels", "auxiliary", "fusion")
+    )
     recipe = Recipe.from_json(described["recipe"], path=folder / "model.json")
     encoder = open_encoder(str(folder / "encoder"), max_length=recipe.encoder.max_length or 0)
     inverse_propensity = labels["inverse_propensity"].numpy()
@@ -144,8 +150,7 @@ def _checked(folder: Path) -> dict[str, Any]:
     """`model.json`, after a look at every file it names."""
     try:
         described = read_json(folder / "model.json")
-        files = described["files"]
-        version = described["format"]
+        files, version, *_ = (described[key] for key in ("files", "format", "recipe", "facts"))
     except (DataError, KeyError, TypeError) as error:
         raise ModelFolderError(
             f"model.json is damaged: {error}", do="train or copy the model again", path=folder

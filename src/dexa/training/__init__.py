@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
-from dexa import metrics
 from dexa.auxiliary import initial_bank
 from dexa.encoders import TextEncoder, encode
 from dexa.model import Model, Scorers
@@ -110,14 +109,7 @@ def train(
     scorers = Scorers.over(label_vectors, stage.weights)
     a, b = examples.propensity
     progress.note(f"fusion is fitted on {len(held_out):,} held-out documents")
-    fusion = fit_fusion(
-        corpus,
-        held_out,
-        scorers,
-        recipe.fusion,
-        metrics.inverse_propensity(examples.truth, a, b),
-        seed,
-    )
+    fusion = fit_fusion(corpus, held_out, scorers, recipe.fusion, examples.propensity, seed)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
         recipe=recipe,

@@ -45,6 +45,7 @@ class EncoderStage:
         assert self.options.learning_rate is not None
         self.epochs, self.batch_size = self.options.epochs, self.options.batch_size
         self.learning_rate = self.options.learning_rate
+        assert recipe.auxiliary.learning_rate is not None
         self.bank_rate = recipe.auxiliary.learning_rate
         device = corpus.texts.ids.device
         self.device = device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -12,6 +11,7 @@ from dexa.index import ExactIndex
 from dexa.model import Scorers
 from dexa.recipe import FusionChoice
 from dexa.training.corpus import Corpus
+from dexa.types import NO_LABEL
 
 _DEPTH = 20
 
@@ -33,30 +33,36 @@ def fit_fusion(
     documents: torch.Tensor,
     scorers: Scorers,
     choice: FusionChoice,
-    inverse_propensity: np.ndarray,
+    propensity: tuple[float, float],
     seed: int,
 ) -> TreeFusion:
     """The fusion of both scorers, fitted on documents that neither was trained on.
+
+    Frequencies are counted without the held-out documents, and labels that have no other
+    documents are left out: that a rare label counts one document more would tell the tree that
+    it is the label of this one.
 
     Args:
         corpus: whose held-out part is used; without one the tree answers 0.
         documents: unit vectors of the held-out documents, ``[V, D]``.
         scorers: trained.
-        choice: candidates, depth, beta.
-        inverse_propensity: ``[L]``.
+        choice: candidates, depth, weights.
+        propensity: constants A and B.
         seed: of the tree.
     """
     tree = constant_tree(0.0)
+    inverse_propensity = metrics.inverse_propensity(corpus.labels, *propensity)
     if len(documents):
         found = {
             name: metrics.drop_pairs(top, corpus.held_out_filter)
             for name, top in scorers.search(documents, choice.candidates).items()
         }
         candidates = scorers.candidates(documents, found)
+        labels = candidates.labels.ravel()
+        seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0))
         features = candidates.features(inverse_propensity)
         right = torch.from_numpy(candidates.are_true(corpus.held_out_labels))
-        real = torch.from_numpy(candidates.labels.ravel() >= 0)
-        tree = fit_tree(features[real], right[real], depth=choice.depth, seed=seed)
+        tree = fit_tree(features[seen], right[seen], choice.depth, choice.leaf, seed)
     return TreeFusion(
         tree=tree,
         tree_weight=choice.tree_weight,

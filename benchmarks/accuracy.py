@@ -1,0 +1,124 @@
+"""Accuracy and time of recipes on the bundled data set, one row a run.
+
+    python benchmarks/accuracy.py --run titles,bag,dexa,20 --run titles,bag,ngame,20 --seeds 1 2 3
+
+A run is ``FIELDS,ENCODER,RECIPE,EPOCHS[,field=value…]``: ``titles`` or ``full``, ``bag`` or
+``minilm``, ``dexa`` or ``ngame``, epochs of the encoder stage. Figures are those of the test split
+after its filter, or with ``--held-out`` those of a tenth of train that no run sees, for choices.
+Every row is appended to ``--output`` as a line of JSON; a table is printed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from dexa import Dataset, Dexa, load_dataset, recipes
+from dexa.data import Split
+
+DATA = Path(__file__).parent.parent / "datasets" / "LF-WordNet-98K"
+FIELDS = {"titles": ("title",), "full": ("title", "content")}
+METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "R@10", "R@100")
+SCORERS = ("label_search", "classifiers", "fusion")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", action="append", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[108])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--minilm", default="minilm", help="folder of MiniLM, if not packaged")
+    parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--output", type=Path, default=Path("accuracy.jsonl"))
+    options = parser.parse_args()
+    rows = []
+    datasets: dict[str, Dataset] = {}
+    for text in options.run:
+        for seed in options.seeds:
+            row = run(text, seed, options, datasets)
+            rows.append(row)
+            with options.output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print("\n".join(table([row])[2:]), flush=True)
+    print("\n".join(["", *table(rows)]))
+
+
+def run(
+    text: str, seed: int, options: argparse.Namespace, datasets: dict[str, Dataset]
+) -> dict[str, object]:
+    """Train and evaluate one recipe."""
+    fields, encoder, name, epochs, *changes = text.split(",")
+    if fields not in datasets:
+        whole = load_dataset(DATA, fields=FIELDS[fields])
+        datasets[fields] = held_out(whole) if options.held_out else whole
+    dataset = datasets[fields]
+    settings = dict(change.split("=") for change in changes)
+    settings["encoder_stage.epochs"] = epochs
+    settings["encoder.name"] = {"bag": f"bag:{options.minilm}", "minilm": options.minilm}[encoder]
+    recipe = getattr(recipes, name)().changed(settings)
+    started, cpu = time.perf_counter(), time.process_time()
+    model = Dexa(recipe, seed=seed, device=options.device).fit(dataset)
+    trained, trained_cpu = time.perf_counter() - started, time.process_time() - cpu
+    evaluation = model.evaluate(dataset)
+    stages = ("encoder_stage", "classifier_stage")
+    return {
+        "run": text,
+        "seed": seed,
+        "device": str(torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"),
+        "train_s": round(trained, 1),
+        "train_cpu_s": round(trained_cpu, 1),
+        "evaluate_s": round(time.perf_counter() - started - trained, 1),
+        "stages_s": {
+            stage: round(sum(r["seconds"] for r in model.model.history if r["stage"] == stage), 1)
+            for stage in stages
+        },
+        "peak_gpu_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        if torch.cuda.is_available()
+        else 0,
+        "scorers": evaluation.to_json()["scorers"],
+    }
+
+
+def held_out(dataset: Dataset, share: float = 0.1) -> Dataset:
+    """Train without a tenth of its documents, which stand in for the test split."""
+    assert dataset.train is not None
+    documents = dataset.train.labels.shape[0]
+    out = np.random.default_rng(0).random(documents) < share
+    parts = [_rows(dataset.train, np.flatnonzero(chosen)) for chosen in (~out, out)]
+    return replace(dataset, train=parts[0], test=parts[1])
+
+
+def _rows(split: Split, rows: np.ndarray) -> Split:
+    assert split.texts is not None
+    place = np.full(split.labels.shape[0], -1)
+    place[rows] = np.arange(len(rows))
+    pairs = split.filter_pairs[place[split.filter_pairs[:, 0]] >= 0]
+    return Split(
+        labels=csr_array(split.labels[rows]),
+        texts=[split.texts[row] for row in rows],
+        filter_pairs=np.stack([place[pairs[:, 0]], pairs[:, 1]], axis=1),
+    )
+
+
+def table(rows: list[dict]) -> list[str]:
+    """Rows as a Markdown table."""
+    head = ["run", "seed", "scorer", *METRICS, "encoder s", "classifiers s", "train s"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        for scorer in SCORERS:
+            values = [f"{row['scorers'][scorer][metric]:.2f}" for metric in METRICS]
+            seconds = [row["stages_s"]["encoder_stage"], row["stages_s"]["classifier_stage"]]
+            cells = [row["run"], row["seed"], scorer, *values, *seconds, row["train_s"]]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

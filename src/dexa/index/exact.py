@@ -1,0 +1,164 @@
+"""Exact maximum-inner-product search in two steps: a coarse scan, then precise scores.
+
+The scan keeps somewhat more than the K best labels of each query and bounds what all others can
+score. The kept ones are scored again precisely. Where the K-th of these beats the bound, the answer
+is proved exact; the few queries for which it does not (ties, near-duplicates) are searched again,
+scoring all labels precisely.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dexa.errors import DataError, InputError, ModelFolderError
+from dexa.index.best import Best
+from dexa.index.coarse import CoarseScan
+from dexa.index.precise import exhaustive, first, inner_products
+from dexa.storage import read_json, write_json
+from dexa.types import NO_LABEL, TopK
+
+_FILE = "index.json"
+_ARGUMENTS = {"kind": "exact"}
+
+
+@final
+class ExactIndex:
+    """Exact search over label vectors by inner product.
+
+    Args:
+        vectors: floating point ``[L, D]`` on any device, L ≥ 1. Where cosine is wanted, these and
+            the queries are to be normalised.
+
+    Attributes:
+        vectors: the same as float32.
+
+    Raises:
+        DataError: the vectors are not an ``[L, D]`` array of finite numbers.
+    """
+
+    def __init__(self, vectors: torch.Tensor) -> None:
+        if vectors.ndim != 2 or not vectors.is_floating_point() or vectors.numel() == 0:
+            raise DataError(
+                f"label vectors of shape {tuple(vectors.shape)} and type {vectors.dtype}",
+                expected="a floating-point array [L, D] with at least one label",
+            )
+        _check_finite(vectors, "label vectors")
+        self.vectors = vectors.detach().float()
+        self._scan = CoarseScan.over(self.vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @torch.inference_mode()
+    def search(self, queries: torch.Tensor, k: int) -> TopK:
+        """The k labels of highest inner product with each query.
+
+        Args:
+            queries: floating point ``[B, D]`` on any device.
+            k: at least 1; places beyond L hold `NO_LABEL`.
+
+        Returns:
+            Labels and scores ``[B, k]``, best first; equal scores go to the smaller label id.
+
+        Raises:
+            DataError: the queries are not finite.
+            InputError: they are not ``[B, D]``, or k is below 1.
+        """
+        if k < 1:
+            raise InputError(f"k = {k}", expected="at least one answer a text")
+        queries = self._checked(queries)
+        labels = np.full((len(queries), k), NO_LABEL, np.int64)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        k = min(k, len(self))
+        doubtful: list[int] = []
+        for block, kept in self._scan.highest(queries, min(len(self), k + k // 4 + 32)):
+            best, proved = self._settle(queries[block], kept, k)
+            labels[block, :k], scores[block, :k] = best.numpy()
+            doubtful += (block.start + (~proved).nonzero()[:, 0]).tolist()
+        for rows, best in exhaustive(queries, doubtful, self.vectors, k):
+            labels[rows, :k], scores[rows, :k] = best.numpy()
+        return TopK(labels=labels, scores=scores)
+
+    @torch.inference_mode()
+    def score(self, queries: torch.Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Inner products of each query with labels chosen for it.
+
+        Args:
+            queries: floating point ``[B, D]`` on any device.
+            labels: ``[B, K]``; `NO_LABEL` scores -inf.
+
+        Returns:
+            Scores ``[B, K]``, as `search` gives them.
+
+        Raises:
+            DataError: the queries are not finite.
+            InputError: they are not ``[B, D]``, or `labels` are not ``[B, K]`` ids of this index.
+        """
+        queries = self._checked(queries)
+        if labels.ndim != 2 or len(labels) != len(queries):
+            raise InputError(
+                f"labels of shape {labels.shape}", expected=f"[{len(queries)}, K], a row a query"
+            )
+        if labels.size and not NO_LABEL <= labels.min() <= labels.max() < len(self):
+            raise InputError(
+                f"label ids from {labels.min()} to {labels.max()}",
+                expected=f"0 to {len(self) - 1}, or {NO_LABEL} for none",
+            )
+        chosen = torch.from_numpy(np.maximum(labels, 0)).to(self.vectors.device)
+        scores = inner_products(queries, self.vectors, chosen).cpu().numpy()
+        scores[labels == NO_LABEL] = -np.inf
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write the arguments of the index into a folder; its vectors are kept by the model."""
+        write_json(folder / _FILE, _ARGUMENTS)
+
+    @classmethod
+    def load(cls, folder: Path, vectors: torch.Tensor) -> ExactIndex:
+        """The index that `save` described, over the model's vectors.
+
+        Raises:
+            MissingFileError: there is no index in the folder.
+            ModelFolderError: there is one of another kind.
+        """
+        arguments = read_json(folder / _FILE)
+        if arguments != _ARGUMENTS:
+            raise ModelFolderError(
+                f"an index of {arguments}", expected=str(_ARGUMENTS), path=folder / _FILE
+            )
+        return cls(vectors)
+
+    def _checked(self, queries: torch.Tensor) -> torch.Tensor:
+        """Queries as float32 on the device of the vectors."""
+        dimension = self.vectors.shape[1]
+        if queries.ndim != 2 or queries.shape[1] != dimension or not queries.is_floating_point():
+            raise InputError(
+                f"queries of shape {tuple(queries.shape)} and type {queries.dtype}",
+                expected=f"floating-point vectors [B, {dimension}], as those of the labels",
+            )
+        if len(queries):
+            _check_finite(queries, "queries")
+        return queries.detach().to(self.vectors.device, torch.float32)
+
+    def _settle(self, queries: torch.Tensor, kept: Best, k: int) -> tuple[Best, torch.Tensor]:
+        """The k best of the labels that the scan kept, and for which queries this is proved."""
+        labels = kept.labels.sort(dim=1).values
+        best = first(inner_products(queries, self.vectors, labels), labels, k)
+        if labels.shape[1] == len(self):
+            return best, torch.ones(len(labels), dtype=torch.bool)
+        bound = self._scan.bound(queries, kept.scores.amin(dim=1).float())
+        return best, bound < best.scores[:, -1]
+
+
+def _check_finite(vectors: torch.Tensor, what: str) -> None:
+    if not all(bound.isfinite() for bound in vectors.aminmax()):
+        raise DataError(
+            f"{what} with values that are not finite",
+            expected="numbers only",
+            do="find what made the NaN or the infinity, such as a diverged encoder",
+        )
