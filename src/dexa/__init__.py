@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dexa import data, errors, metrics, recipes
     from dexa.data import Dataset, load_dataset
     from dexa.errors import DexaError
     from dexa.estimator import Dexa

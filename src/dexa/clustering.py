@@ -9,7 +9,7 @@ once by batched products.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -23,15 +23,20 @@ on a GPU its copy of the points stays within memory."""
 _POWER_STEPS = 8
 """Power iterations towards the axis along which a node spreads most, where 2-means starts."""
 
-_TINY = 1e-12  # keeps zero vectors and empty sums zero when they are divided by their length
+_TINY = 1e-24  # keeps zero vectors and sums of zero when they are divided by their length
+
+_Products = Callable[[torch.Tensor], torch.Tensor]
+"""For each node, the inner products of its rows with a weighted sum of them: weights in, products
+out, both ``[nodes, 1, slots]``. 2-means needs to know no more of the points."""
 
 
+@torch.no_grad()
 def balanced_kmeans(
     points: torch.Tensor,
     clusters: int,
     *,
     seed: int,
-    tolerance: float = 1e-5,
+    tolerance: float = 5e-5,
     max_iterations: int = 100,
 ) -> torch.Tensor:
     """Cluster points by cosine into clusters of equal size, to within one point.
@@ -94,7 +99,7 @@ def _check(points: torch.Tensor, clusters: int, max_iterations: int) -> None:
             f"points of shape {tuple(points.shape)} and type {points.dtype}",
             expected="a floating-point array [N, D] with at least one point",
         )
-    if not all(bound.isfinite() for bound in points.aminmax()):
+    if not all(bound.float().isfinite() for bound in points.aminmax()):
         raise DataError(
             "points with values that are not finite",
             expected="numbers only",
@@ -169,68 +174,75 @@ def _split(
     lengths = torch.linalg.vector_norm(rows, dim=-1)
     rows *= (real / lengths.clamp_min(_TINY))[..., None]
     start = noise[members][:, None]
-    side = _two_means(rows, bias[:, None], start, nodes, tolerance, max_iterations)[:, 0]
+    side = _two_means(_products(rows), bias[:, None], start, nodes, tolerance, max_iterations)[:, 0]
     ranks = torch.where(real, side, -1.0).argsort(dim=1, descending=True, stable=True)
     order[positions[real]] = members.gather(1, ranks)[real]
 
 
+def _products(rows: torch.Tensor) -> _Products:
+    """The products of unit-length rows ``[nodes, slots, D]``, padding being zero.
+
+    Small nodes keep the inner products of each two rows, which are then fewer numbers than the
+    rows themselves: every product reads them all. Weights come from the left, as a row: on a CPU
+    that is 2.5 times as fast as a column from the right.
+    """
+    columns = rows.mT
+    if 4 * rows.shape[1] <= rows.shape[2]:
+        pairs = rows @ columns
+        return lambda weights: weights @ pairs
+    return lambda weights: weights @ rows @ columns
+
+
 def _two_means(
-    rows: torch.Tensor,
+    products: _Products,
     bias: torch.Tensor,
-    leaning: torch.Tensor,
+    start: torch.Tensor,
     nodes: _Nodes,
     tolerance: float,
     max_iterations: int,
 ) -> torch.Tensor:
-    """Balanced 2-means of unit-length rows ``[nodes, slots, D]``, padding being zero.
+    """Which slots go left, 1 or 0: balanced 2-means of all nodes at once.
 
     A row leans to the left by how much nearer it is to the left centroid than to the right one;
     the `left` rows that lean most form the left child, which is the best balanced choice for these
-    centroids. Vectors are kept as batches of row vectors ``[nodes, 1, …]``: on a CPU they multiply
-    2.5 times as fast from the left as columns do from the right.
+    centroids.
 
     Args:
-        rows: the points of each node.
-        bias: ``[nodes, 1, slots]``, what forces padding to its side.
-        leaning: ``[nodes, 1, slots]``, random numbers to start from.
+        products: of the rows of each node.
+        bias: ``[nodes, 1, slots]``, forces padding to its side.
+        start: random numbers ``[nodes, 1, slots]``.
         nodes: their sizes.
         tolerance: as for `balanced_kmeans`.
         max_iterations: likewise.
-
-    Returns:
-        1 where a slot goes left and 0 where it goes right, ``[nodes, 1, slots]``.
     """
-    columns, totals = rows.mT, rows.sum(dim=1, keepdim=True)
-    count, best = int(nodes.sizes.sum()), -1.0
-    leaning = _spread(rows, columns, totals, leaning)
-    side = bias
+    with_all = products(torch.ones_like(start))
+    leaning = _spread(products, with_all, start)
+    count, best, side = int(nodes.sizes.sum()), -1.0, bias
     for _ in range(max_iterations):
         chosen = (leaning + bias).topk(nodes.left, sorted=False).indices
         side = torch.zeros_like(bias).scatter_(2, chosen, 1.0)
-        left_sums = side @ rows
-        sums = torch.cat([left_sums, totals - left_sums], dim=1)
-        lengths = torch.linalg.vector_norm(sums, dim=2, keepdim=True)
+        with_left = products(side)
+        with_sums = torch.cat([with_left, with_all - with_left], dim=1)
+        children = torch.cat([side, 1 - side], dim=1)
+        lengths = (with_sums * children).sum(dim=2, keepdim=True).clamp_min(_TINY).sqrt()
         # the similarities of points to their centroid add up to the length of their sum
-        cohesion = float(lengths.sum()) / count
-        if cohesion - best < tolerance:
+        quality = float(lengths.sum()) / count
+        if quality - best < tolerance:
             break
-        best = cohesion
-        left_centroids, right_centroids = (sums / lengths.clamp_min(_TINY)).split(1, dim=1)
-        leaning = (left_centroids - right_centroids) @ columns
+        best = quality
+        with_left_centroid, with_right_centroid = (with_sums / lengths).split(1, dim=1)
+        leaning = with_left_centroid - with_right_centroid
     return side
 
 
-def _spread(
-    rows: torch.Tensor, columns: torch.Tensor, totals: torch.Tensor, leaning: torch.Tensor
-) -> torch.Tensor:
-    """Projections ``[nodes, 1, slots]`` on the axis of each node along which its rows spread most.
+def _spread(products: _Products, with_all: torch.Tensor, leaning: torch.Tensor) -> torch.Tensor:
+    """Projections ``[nodes, 1, slots]`` on the axis along which the rows of a node spread most.
 
     Found by power iteration. The axis is kept orthogonal to the mean of the rows: what two halves
     differ by along their mean does not bring them nearer to their centroids.
     """
-    means = torch.nn.functional.normalize(totals, dim=2)
+    with_mean = with_all / with_all.sum(dim=2, keepdim=True).clamp_min(_TINY)
     for _ in range(_POWER_STEPS):
-        axis = leaning @ rows
-        axis = torch.baddbmm(axis, axis @ means.mT, means, alpha=-1)
-        leaning = torch.nn.functional.normalize(axis, dim=2) @ columns
+        leaning = torch.baddbmm(products(leaning), leaning @ with_all.mT, with_mean, alpha=-1)
+        leaning = torch.nn.functional.normalize(leaning, dim=2)
     return leaning

@@ -198,7 +198,7 @@ class Dexa:
             test.labels,
             test.filter_pairs,
             train_split.labels,
-            dataset={"name": dataset.name, "documents": test.labels.shape[0]},
+            dataset={"name": dataset.name, "documents": test.n_documents},
             a=a,
             b=b,
         )
@@ -276,7 +276,7 @@ def _examples(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Exa
         facts={
             "name": dataset.name,
             "fields": list(dataset.fields),
-            "documents": split.labels.shape[0],
+            "documents": split.n_documents,
             "labels": dataset.n_labels,
             "pairs": int(split.labels.nnz),
         },

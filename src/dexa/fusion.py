@@ -7,6 +7,7 @@ the fused score is ``beta · (tree_weight · p + label search) + classifier``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -114,7 +115,7 @@ class Candidates:
 
     def are_true(self, truth: csr_array) -> NDArray[np.bool_]:
         """Whether each candidate is a label of its text, bool ``[B · C]``."""
-        width = truth.shape[1]
+        _, width = cast("tuple[int, int]", truth.shape)
         rows = np.repeat(np.arange(len(self.labels)), self.labels.shape[1])
         keys = rows * width + self.labels.ravel()
         entries = truth.tocoo()
@@ -150,9 +151,9 @@ class TreeFusion:
         probability = self.tree(candidates.features(self.inverse_propensity)).numpy()
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
         searched = np.where(candidates.labels == NO_LABEL, 0, candidates.label_search)
-        scores = candidates.classifier + np.float32(self.beta) * (
-            np.float32(self.tree_weight) * probability.reshape(candidates.labels.shape) + searched
-        )
+        tree = self.tree_weight * probability.reshape(candidates.labels.shape)
+        fused = candidates.classifier + self.beta * (tree + searched)
+        scores = fused.astype(np.float32)
         best = torch.from_numpy(-scores).sort(dim=1, stable=True).indices[:, :k].numpy()
         return TopK(
             labels=np.take_along_axis(candidates.labels, best, axis=1),

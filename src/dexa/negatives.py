@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,9 +21,10 @@ class Pairs:
     """
 
     def __init__(self, matrix: csr_array, device: torch.device) -> None:
+        _, n_labels = cast("tuple[int, int]", matrix.shape)
         self._starts = matrix.indptr.astype(np.int64)
         self._labels = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
-        self._column = torch.full((matrix.shape[1],), -1, dtype=torch.int64, device=device)
+        self._column = torch.full((n_labels,), -1, dtype=torch.int64, device=device)
 
     def mask(self, documents: NDArray[np.int64], labels: torch.Tensor) -> torch.Tensor:
         """Whether document i and label j are a pair, bool ``[B, U]``.

@@ -348,7 +348,7 @@ def _value(hint: Any, value: Any, name: str, path: str | Path | None) -> Any:
         if choice is int and isinstance(value, int) and not isinstance(value, bool):
             return value
         if typing.get_origin(choice) is tuple and _is_int_list(value):
-            return tuple(value)
+            return tuple(typing.cast("list[int]", value))
     wanted = " or ".join(_spoken(choice) for choice in choices)
     raise RecipeError(f"{name} is {json.dumps(value)}", expected=wanted, path=path)
 

@@ -43,7 +43,7 @@ class TopK:
         names = self.label_texts
         return [
             [
-                (str(label) if names is None else names[label], float(score))
+                (str(label if names is None else names[label]), float(score))
                 for label, score in zip(labels, scores, strict=True)
                 if label != NO_LABEL
             ]

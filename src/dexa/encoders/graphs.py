@@ -7,7 +7,7 @@ step of which the card works 15. Replaying a recorded graph launches all of them
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -61,6 +61,6 @@ def _record(eager: _Trunk, *sample: torch.Tensor) -> Callable[..., torch.Tensor]
     enabled = torch.is_autocast_enabled("cuda")
     with torch.autocast("cuda", torch.bfloat16, enabled=enabled, cache_enabled=False):
         inner = _Trunk(eager.trunk, eager.masks).train()
-        return torch.cuda.make_graphed_callables(
-            inner, tuple(t.clone() for t in sample), allow_unused_input=True
-        )
+        samples = tuple(t.clone() for t in sample)
+        graphed = torch.cuda.make_graphed_callables(inner, samples, allow_unused_input=True)
+        return cast("_Trunk", graphed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ class Transformer(TextEncoder):
 
     def save(self, folder: Path) -> None:
         """Write a sentence-transformers folder: the trunk, its pooling, normalisation."""
-        self.trunk.save_pretrained(folder)
+        with _no_bars():
+            self.trunk.save_pretrained(folder)
         self._writable_tokenizer.model_max_length = self.tokenizer.max_length
         self._writable_tokenizer.save_pretrained(folder)
         kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
@@ -223,6 +225,20 @@ def load_writable_tokenizer(folder: Path) -> Any:
     if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # made up where no file is found
         raise EncoderError("no vocabulary", expected="tokenizer.json or vocab.txt", path=folder)
     return tokenizer
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for every file it opens."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _first_position(config: Any) -> int:

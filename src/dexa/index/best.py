@@ -1,4 +1,4 @@
-"""The best labels of each query, while they are on the device."""
+"""The best labels of each query, on their way to an answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+
+from dexa.types import NO_LABEL, TopK
 
 
 class Best(NamedTuple):
@@ -20,6 +21,11 @@ class Best(NamedTuple):
         found = self.scores.topk(min(k, self.scores.shape[1]), sorted=False)
         return Best(self.labels.gather(1, found.indices), found.values)
 
-    def numpy(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Both on the host."""
-        return self.labels.cpu().numpy(), self.scores.cpu().numpy()
+    def padded(self, k: int) -> TopK:
+        """The answer of width k, of what is on the host."""
+        labels, scores = self.labels.numpy(), self.scores.numpy()
+        if (missing := k - labels.shape[1]) > 0:
+            columns = ((0, 0), (0, missing))
+            labels = np.pad(labels, columns, constant_values=NO_LABEL)
+            scores = np.pad(scores, columns, constant_values=-np.inf)
+        return TopK(labels=labels, scores=scores)

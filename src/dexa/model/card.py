@@ -6,7 +6,7 @@ from dexa.model.parts import Model
 
 _CARD = """# {name}: {recipe}
 
-A model of [dexa](https://pypi.org/project/dexa-xc/): it tags a text with the right few of
+A model of dexa (`pip install dexa-xc`): it tags a text with the right few of
 {labels:,} labels.
 
 ```python

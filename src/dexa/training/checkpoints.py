@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dexa.errors import ModelFolderError
+from dexa.errors import DataError, ModelFolderError
 from dexa.storage import atomic_folder, read_json, write_json
 
 _MINUTES = 10.0
@@ -71,21 +71,23 @@ class Checkpoints:
         kept = self._all(stage)
         if not kept:
             return None
-        value = read_json(kept[-1] / "place.json")
-        if value["run"] != self.run:
-            raise ModelFolderError(
-                "these checkpoints are of a run with another recipe, seed, encoder or data set",
-                do="start without --resume, or give the options of that run",
-                path=self.folder,
-            )
         try:
-            return Kept(value["place"], load_file(kept[-1] / "state.safetensors"))
-        except (OSError, SafetensorError) as error:
+            value = read_json(kept[-1] / "place.json")
+            run, place = value["run"], value["place"]
+            tensors = load_file(kept[-1] / "state.safetensors")
+        except (OSError, DataError, KeyError, TypeError, SafetensorError) as error:
             raise ModelFolderError(
                 f"a checkpoint that cannot be read: {error}",
                 do="delete this checkpoint, so that the one before it is taken",
                 path=kept[-1],
             ) from error
+        if run != self.run:
+            raise ModelFolderError(
+                "these checkpoints are of a run with another recipe, seed, encoder or data set",
+                do="start without --resume, or give the options of that run",
+                path=self.folder,
+            )
+        return Kept(place, tensors)
 
     def clear(self) -> None:
         """Remove all checkpoints, and the folder with them."""

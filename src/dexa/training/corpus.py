@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -39,12 +40,13 @@ class Corpus:
     @property
     def documents(self) -> int:
         """N."""
-        return self.labels.shape[0]
+        return self.labels.indptr.size - 1
 
     @property
     def label_count(self) -> int:
         """L."""
-        return self.labels.shape[1]
+        _, count = cast("tuple[int, int]", self.labels.shape)
+        return count
 
     @property
     def frequency(self) -> NDArray[np.int64]:
@@ -80,7 +82,8 @@ def make_corpus(
     if len(usable) == 0:
         raise DataError("no training document has a label", expected="one document with a label")
     random = np.random.default_rng([seed, *b"validation"])
-    held = np.sort(random.permutation(usable)[: min(validation, len(usable) - 1)])
+    # Propensities need three documents to count labels in.
+    held = np.sort(random.permutation(usable)[: min(validation, max(0, len(usable) - 3))])
     kept = np.setdiff1d(usable, held, assume_unique=True)
     filtered = csr_array(
         (np.ones(len(filter_pairs), np.float32), (filter_pairs[:, 0], filter_pairs[:, 1])),

@@ -31,7 +31,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
+def precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """bf16 autocast on a GPU, float32 on a CPU."""
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
