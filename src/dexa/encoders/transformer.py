@@ -167,9 +167,10 @@ def load_transformer(folder: Path, *, max_length: int, dropout: float) -> Transf
     pooling = _pooling(folder)
     changed = dict.fromkeys(_dropout_keys(folder), dropout)
     try:
-        trunk, told = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, **changed
-        )
+        with _no_bars():
+            trunk, told = AutoModel.from_pretrained(
+                folder, dtype=torch.float32, output_loading_info=True, **changed
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise EncoderError(
             f"not a transformer that can be opened: {str(error).splitlines()[0]}",
