@@ -77,6 +77,7 @@ def balanced_kmeans(
     return assignment
 
 
+@torch.no_grad()
 def cohesion(points: torch.Tensor, assignment: torch.Tensor) -> float:
     """Mean cosine of points with the centroid of their own cluster: higher is better.
 

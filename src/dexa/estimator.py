@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from dexa import metrics, recipes
 from dexa.data import Dataset
-from dexa.encoders import TextEncoder, names_bag, open_encoder
+from dexa.encoders import TextEncoder, open_encoder, transformer_width
 from dexa.errors import DataError, DexaError
 from dexa.evaluation import Evaluation, evaluate_predictions, write_report
 from dexa.model import Model, load_model, save_model
@@ -125,7 +125,7 @@ class Dexa:
         size = Size(
             documents=int((np.diff(dataset.train.labels.indptr) > 0).sum()),
             labels=dataset.n_labels,
-            bag=names_bag(recipe.encoder.name),
+            width=transformer_width(recipe.encoder.name),
             titles=_holds_titles(dataset),
         )
         return completed(recipe, size)

@@ -77,7 +77,7 @@ class EncoderStage:
 
     epochs: int | None = None  # 40 for a transformer, 20 for a bag of tokens
     batch_size: int | None = None  # 1,600; an eighth of the documents when there are few
-    learning_rate: float | None = None  # 5e-4 for a transformer, 1e-2 for a bag of tokens
+    learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
     warmup_steps: int = 100
     weight_decay: float = 0.01
     margin: float = 0.3
@@ -203,11 +203,18 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What `completed` has to know of a data set and its encoder."""
+    """What `completed` has to know of a data set and its encoder.
+
+    Attributes:
+        documents: training documents with a label.
+        labels: L.
+        width: dimensions of the transformer; None for a bag of tokens.
+        titles: whether texts are titles rather than full texts.
+    """
 
     documents: int
     labels: int
-    bag: bool
+    width: int | None
     titles: bool
 
 
@@ -218,7 +225,8 @@ _PUBLISHED_EPOCHS = 300
 def completed(recipe: Recipe, size: Size) -> Recipe:
     """The recipe with every field filled in that was left to the data set's size."""
     first, second = recipe.encoder_stage, recipe.classifier_stage
-    epochs = _or(first.epochs, 20 if size.bag else 40)
+    bag = size.width is None
+    epochs = _or(first.epochs, 20 if bag else 40)
     few = max(1, size.documents // 8)
     return dataclasses.replace(
         recipe,
@@ -227,24 +235,31 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             recipe.auxiliary,
             shared_vectors=min(65_536, math.ceil(size.labels / 3)),
             head_labels=min(1_000, size.labels // 100),
-            learning_rate=1e-4 if size.bag else 5e-4,
+            learning_rate=1e-4 if bag else 5e-4,
         ),
         encoder_stage=_filled(
             first,
             epochs=epochs,
             batch_size=min(1_600, few),
-            learning_rate=1e-2 if size.bag else 5e-4,
+            learning_rate=_learning_rate(size.width),
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),
         classifier_stage=_filled(
             second,
-            epochs=6 if size.bag else 20,
+            epochs=6 if bag else 20,
             batch_size=min(2_048, few),
-            curriculum=_scaled((20,), _or(second.epochs, 6 if size.bag else 20), 100),
+            curriculum=_scaled((20,), _or(second.epochs, 6 if bag else 20), 100),
         ),
         fusion=_filled(recipe.fusion, validation=min(5_000, size.documents // 20)),
     )
+
+
+def _learning_rate(width: int | None) -> float:
+    """Small transformers bear, and want, five times the published rate."""
+    if width is None:
+        return 1e-2
+    return 1e-3 if width <= 384 else 2e-4
 
 
 def _or(value: int | None, default: int) -> int:

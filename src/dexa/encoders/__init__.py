@@ -23,14 +23,21 @@ __all__ = [
     "encode",
     "open_encoder",
     "open_tokenizer",
+    "transformer_width",
 ]
 
 _BAG = "bag"
 
 
-def names_bag(name: str) -> bool:
-    """Whether an encoder's name asks for a bag of tokens."""
-    return name == _BAG or name.startswith(f"{_BAG}:") or is_bag(Path(name))
+def transformer_width(name: str) -> int | None:
+    """Dimensions of the transformer called `name`; None where the name means a bag of tokens.
+
+    Raises:
+        EncoderError: it cannot be found.
+    """
+    if _bag_base(name) != name or is_bag(folder := resolve(name)):
+        return None
+    return read_dimension(folder)
 
 
 def open_encoder(

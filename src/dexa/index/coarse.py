@@ -64,9 +64,9 @@ class CoarseScan:
         for start in range(0, len(queries), step):
             block = slice(start, start + step)
             coarse = queries[block].to(self.vectors.dtype)
-            yield block, self._highest(coarse, k, buffer[: len(coarse)])
+            yield block, self._highest_of_block(coarse, k, buffer[: len(coarse)])
 
-    def _highest(self, queries: torch.Tensor, k: int, buffer: torch.Tensor) -> Best:
+    def _highest_of_block(self, queries: torch.Tensor, k: int, buffer: torch.Tensor) -> Best:
         kept: Best | None = None
         for start in range(0, self.labels, _CHUNK):
             vectors = self.vectors[start : start + _CHUNK]

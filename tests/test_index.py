@@ -1,0 +1,293 @@
+"""The contract of every index, then what is particular to exact search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from dexa.errors import DataError, InputError, MissingFileError, ModelFolderError
+from dexa.index import ExactIndex, coarse, precise
+from dexa.types import NO_LABEL
+
+INDEXES = [ExactIndex]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator"),
+        ],
+    ),
+]
+
+
+def vectors(count: int, dimension: int, seed: int, *, spread: float = 1.0) -> torch.Tensor:
+    """Unit vectors around a few centres: the smaller the spread, the nearer to duplicates."""
+    random = torch.Generator().manual_seed(seed)
+    centres = torch.randn(20, dimension, generator=random)
+    noise = torch.randn(count, dimension, generator=random)
+    nearest = torch.randint(20, (count,), generator=random)
+    return torch.nn.functional.normalize(centres[nearest] + spread * noise, dim=1)
+
+
+def brute_force(
+    queries: torch.Tensor, labels: torch.Tensor, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """One query at a time, in float64, sorted by descending score and then by label."""
+    chosen, scores = [], []
+    for query in queries.double().cpu().numpy():
+        products = (labels.double().cpu().numpy() @ query).astype(np.float32)
+        best = sorted(range(len(products)), key=lambda label: (-products[label], label))[:k]
+        missing = k - len(best)
+        chosen.append(best + [NO_LABEL] * missing)
+        scores.append([*products[best], *[-np.inf] * missing])
+    return np.array(chosen, np.int64), np.array(scores, np.float32)
+
+
+@pytest.fixture(params=["bfloat16", "float32"])
+def scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both kinds of scan, whatever this machine is fast at."""
+    fast = request.param == "bfloat16"
+    monkeypatch.setattr(coarse, "_fast_bfloat16", lambda device: fast)
+    return request.param
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("spread", [1.0, 0.1, 0.001], ids=["far", "near", "nearly equal"])
+def test_answers_are_those_of_brute_force(index, device: str, spread: float, scan: str) -> None:
+    labels = vectors(3000, 24, 0, spread=spread)
+    queries = vectors(60, 24, 1, spread=spread)
+    found = index(labels.to(device)).search(queries, 10)
+    right, scores = brute_force(queries, labels, 10)
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.labels, right, strict=True)])
+    assert recall >= 0.998
+    np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+    assert found.labels.dtype == np.int64
+    assert found.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_fewer_labels_than_asked_for(index, count: int) -> None:
+    labels, queries = vectors(count, 4, 0), vectors(5, 4, 1)
+    found = index(labels).search(queries, 7)
+    right, scores = brute_force(queries, labels, 7)
+    np.testing.assert_array_equal(found.labels, right)
+    np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("copies", [3, 300])
+def test_equal_scores_go_to_the_smaller_label(index, device: str, copies: int, scan: str) -> None:
+    """Also where more equals straddle the K-th place than a scan keeps."""
+    originals, queries = vectors(2000 // copies, 8, 0), vectors(20, 8, 1)
+    shuffled = torch.randperm(len(originals) * copies, generator=torch.Generator().manual_seed(2))
+    labels = originals.repeat(copies, 1)[shuffled].to(device)
+    found = index(labels).search(queries, 50)
+    ties = np.diff(found.scores) == 0
+    assert ties.sum() > 20 * 25
+    assert (np.diff(found.labels)[ties] > 0).all()
+    right, _ = brute_force(queries, labels, 50)
+    np.testing.assert_array_equal(found.labels, right)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_zero_vectors(index) -> None:
+    labels = torch.cat([torch.zeros(2, 4), vectors(300, 4, 0)])
+    found = index(labels).search(torch.zeros(1, 4), 5)
+    np.testing.assert_array_equal(found.labels, [[0, 1, 2, 3, 4]])
+    np.testing.assert_array_equal(found.scores, np.zeros((1, 5)))
+    found = index(torch.zeros(300, 4)).search(torch.ones(1, 4), 3)
+    np.testing.assert_array_equal(found.labels, [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("index", INDEXES)
+def test_score_agrees_with_search(index, device: str) -> None:
+    labels, queries = vectors(500, 16, 0), vectors(30, 16, 1)
+    searched = index(labels.to(device))
+    found = searched.search(queries, 520)
+    np.testing.assert_allclose(searched.score(queries, found.labels), found.scores, atol=1e-6)
+    assert np.isneginf(searched.score(queries, found.labels)[:, 500:]).all()
+    some = np.array([[3, 499, NO_LABEL, 3]] * 30)
+    scores = searched.score(queries, some)
+    right = (queries.double() @ labels[[3, 499, 0, 3]].double().T).numpy()
+    np.testing.assert_allclose(scores[:, [0, 1, 3]], right[:, [0, 1, 3]], atol=1e-6)
+    assert np.isneginf(scores[:, 2]).all()
+    assert scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_no_queries(index) -> None:
+    searched = index(vectors(50, 4, 0))
+    found = searched.search(torch.zeros(0, 4), 3)
+    assert found.labels.shape == found.scores.shape == (0, 3)
+    assert searched.score(torch.zeros(0, 4), np.zeros((0, 3), np.int64)).shape == (0, 3)
+    assert searched.score(torch.zeros(2, 4), np.zeros((2, 0), np.int64)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_refuses_what_is_not_finite(index, bad: float) -> None:
+    poisoned = vectors(9, 4, 0)
+    poisoned[3, 1] = bad
+    with pytest.raises(DataError, match=r"label vectors .* not finite"):
+        index(poisoned)
+    with pytest.raises(DataError, match=r"queries .* not finite"):
+        index(vectors(9, 4, 0)).search(poisoned, 2)
+    with pytest.raises(DataError, match=r"queries .* not finite"):
+        index(vectors(9, 4, 0)).score(poisoned, np.zeros((9, 1), np.int64))
+
+
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize(
+    "labels", [torch.zeros(0, 4), torch.zeros(4), torch.zeros(3, 4, dtype=torch.int64)]
+)
+def test_refuses_what_are_no_vectors(index, labels: torch.Tensor) -> None:
+    with pytest.raises(DataError, match="at least one label"):
+        index(labels)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_refuses_questions_it_cannot_answer(index) -> None:
+    searched = index(vectors(9, 4, 0))
+    for queries in (torch.zeros(2, 5), torch.zeros(4), torch.zeros(2, 4, dtype=torch.int64)):
+        with pytest.raises(InputError, match=r"\[B, 4\]"):
+            searched.search(queries, 1)
+    with pytest.raises(InputError, match="k = 0"):
+        searched.search(torch.zeros(2, 4), 0)
+    for labels in ([0, 1], [[0], [1], [2]]):
+        with pytest.raises(InputError, match="a row a query"):
+            searched.score(torch.zeros(2, 4), np.array(labels))
+    for label in (9, -2):
+        with pytest.raises(InputError, match="0 to 8"):
+            searched.score(torch.zeros(1, 4), np.array([[label]]))
+
+
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_floating_type(index, dtype: torch.dtype) -> None:
+    labels, queries = vectors(400, 8, 0).to(dtype), vectors(9, 8, 1).to(dtype)
+    found = index(labels).search(queries, 5)
+    right, _ = brute_force(queries.float(), labels.float(), 5)
+    np.testing.assert_array_equal(found.labels, right)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_saved_and_loaded(index, tmp_path: Path) -> None:
+    labels, queries = vectors(100, 8, 0), vectors(9, 8, 1)
+    saved = index(labels)
+    saved.save(tmp_path)
+    loaded = index.load(tmp_path, saved.vectors)
+    assert type(loaded) is index
+    assert len(loaded) == 100
+    np.testing.assert_array_equal(loaded.search(queries, 5).labels, saved.search(queries, 5).labels)
+    (tmp_path / "index.json").write_text('{"kind": "another"}', encoding="utf-8")
+    with pytest.raises(ModelFolderError, match="another"):
+        index.load(tmp_path, labels)
+    with pytest.raises(MissingFileError):
+        index.load(tmp_path / "absent", labels)
+
+
+# particular to exact search
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 700),
+    k=st.integers(1, 80),
+    levels=st.integers(1, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_exact_to_the_last_tie(count: int, k: int, levels: int, seed: int) -> None:
+    """Small whole numbers: ties everywhere, and every product is exact."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(-levels, levels + 1, (count, 3), generator=random).float()
+    queries = torch.randint(-levels, levels + 1, (4, 3), generator=random).float()
+    found = ExactIndex(labels).search(queries, k)
+    right, scores = brute_force(queries, labels, k)
+    np.testing.assert_array_equal(found.labels, right)
+    np.testing.assert_array_equal(found.scores, scores)
+
+
+def test_many_chunks_and_blocks(monkeypatch: pytest.MonkeyPatch, scan: str) -> None:
+    monkeypatch.setattr(coarse, "_CHUNK", 256)
+    monkeypatch.setattr(coarse, "_SCAN_BYTES", {"cpu": 4096})
+    monkeypatch.setattr(precise, "_CHUNK", 100)
+    monkeypatch.setattr(precise, "_SCORES_BYTES", 1)
+    monkeypatch.setattr(precise, "_GATHER_BYTES", 1)
+    labels, queries = vectors(1001, 8, 0), vectors(10, 8, 1)
+    labels[500:] = labels[:501].clone()
+    for k in (1, 20, 300, 1001):
+        found = ExactIndex(labels).search(queries, k)
+        right, _ = brute_force(queries, labels, k)
+        np.testing.assert_array_equal(found.labels, right)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("count", "dimension"), [(2000, 768), (300, 4096), (5000, 24)])
+def test_coarse_scores_keep_their_bound(device: str, count: int, dimension: int, scan: str) -> None:
+    """Vectors of many lengths; the bound is on the precise score, given the coarse one."""
+    lengths = 10.0 ** torch.linspace(-3, 1, count)[:, None]
+    labels = (vectors(count, dimension, 0) * lengths).to(device)
+    queries = (vectors(12, dimension, 1) * 3).to(device)
+    rows = coarse.CoarseScan.over(labels)
+    scores = queries.to(rows.vectors.dtype) @ rows.vectors[:count].T
+    exact = queries.double() @ labels.double().T
+    for label in range(0, count, count // 25):
+        assert (exact[:, label] <= rows.bound(queries, scores[:, label].float())).all()
+
+
+@pytest.mark.parametrize("columns", [128, 4096])
+def test_highest_of_folded_scores(columns: int) -> None:
+    scores = torch.randn(7, columns, generator=torch.Generator().manual_seed(0))
+    found = coarse._highest(scores, 9)
+    torch.testing.assert_close(scores.gather(1, found.labels), found.scores)
+    torch.testing.assert_close(found.scores.sort(descending=True).values, scores.topk(9).values)
+
+
+def test_doubtful_queries_alone_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    again: list[int] = []
+    exhaustive = precise.exhaustive
+
+    def spy(queries, rows, labels, k):
+        again.extend(rows)
+        return exhaustive(queries, rows, labels, k)
+
+    monkeypatch.setattr("dexa.index.exact.exhaustive", spy)
+    labels = torch.cat([torch.eye(4)[:1].repeat(500, 1), vectors(500, 4, 0)])
+    queries = torch.cat([torch.eye(4)[:1], -torch.eye(4)[:1], torch.eye(4)[:1]])
+    ExactIndex(labels).search(queries, 5)
+    assert again == [0, 2]
+
+
+def test_vectors_are_shared_not_copied() -> None:
+    labels = vectors(10, 4, 0).requires_grad_()
+    index = ExactIndex(labels)
+    assert index.vectors.data_ptr() == labels.data_ptr()
+    assert not index.vectors.requires_grad
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="a CPU needs MKL for it")
+def test_products_sampled_at_labels_in_any_order() -> None:
+    """What a GPU uses; it runs on a CPU as well."""
+    labels, queries = vectors(50, 8, 0), vectors(3, 8, 1)
+    chosen = torch.tensor([[4, 4, 0, 49], [1, 0, 1, 7], [49, 48, 47, 46]])
+    torch.testing.assert_close(
+        precise._sampled_products(queries, labels, chosen),
+        precise.inner_products(queries, labels, chosen),
+    )
+
+
+def test_float64_beyond_float32_is_refused() -> None:
+    with pytest.raises(DataError, match="not finite"):
+        ExactIndex(torch.full((3, 4), 1e300, dtype=torch.float64))
