@@ -195,9 +195,9 @@ def test_a_value_of_the_wrong_type(key: str, value: object, expected: str) -> No
 
 @pytest.mark.parametrize("value", ["x", 3, None, [], True])
 def test_a_part_that_is_no_object(value: object) -> None:
-    with pytest.raises(RecipeError, match="fusion is .*; expected a JSON object"):
+    with pytest.raises(RecipeError, match=r"fusion is .*; expected a JSON object"):
         Recipe.from_json({"name": "x", "fusion": value})
-    with pytest.raises(RecipeError, match="the recipe is .*; expected a JSON object"):
+    with pytest.raises(RecipeError, match=r"the recipe is .*; expected a JSON object"):
         Recipe.from_json(value)
 
 

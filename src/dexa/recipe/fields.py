@@ -7,16 +7,15 @@ the comment beside the field. Everything else is a number one can read, change a
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
-import types
 import typing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dexa.errors import RecipeError
+from dexa.recipe.reading import build, leaves, parsed, unknown
 from dexa.storage import read_json, write_json
 
 
@@ -167,7 +166,7 @@ class Recipe:
         Raises:
             RecipeError: a key is unknown (the nearest is named) or a value has the wrong type.
         """
-        return _build(Recipe, value, "", path)
+        return build(Recipe, value, "", path)
 
     def save(self, path: Path) -> None:
         """Write the recipe as a JSON file."""
@@ -193,105 +192,25 @@ class Recipe:
             node: Any = tree
             for parent in parents:
                 node = node.get(parent) if isinstance(node, dict) else None
-            if not isinstance(node, dict) or isinstance(node.get(last), dict):
-                raise _unknown(key, _leaves(self.to_json()))
-            if last not in node:
-                raise _unknown(key, _leaves(self.to_json()))
-            node[last] = _parsed(value)
+            if not isinstance(node, dict) or isinstance(node.get(last, {}), dict):
+                raise unknown(key, leaves(self.to_json()))
+            node[last] = parsed(value)
         return Recipe.from_json(tree)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """What `completed` has to know of a data set and its encoder.
-
-    Attributes:
-        documents: training documents with a label.
-        labels: L.
-        width: dimensions of the transformer; None for a bag of tokens.
-        titles: whether texts are titles rather than full texts.
-    """
-
-    documents: int
-    labels: int
-    width: int | None
-    titles: bool
-
-
-_ENCODER_CURRICULUM = (10, 25, 50, 75, 100, 125, 150, 200)
-_PUBLISHED_EPOCHS = 300
-
-
-def completed(recipe: Recipe, size: Size) -> Recipe:
-    """The recipe with every field filled in that was left to the data set's size."""
-    first, second = recipe.encoder_stage, recipe.classifier_stage
-    bag = size.width is None
-    epochs = _or(first.epochs, 20 if bag else 40)
-    few = max(1, size.documents // 8)
-    return dataclasses.replace(
-        recipe,
-        encoder=_filled(recipe.encoder, max_length=32 if size.titles else 128),
-        auxiliary=_filled(
-            recipe.auxiliary,
-            shared_vectors=min(65_536, math.ceil(size.labels / 3)),
-            head_labels=min(1_000, size.labels // 100),
-            learning_rate=1e-4 if bag else 5e-4,
-        ),
-        encoder_stage=_filled(
-            first,
-            epochs=epochs,
-            batch_size=min(1_600, few),
-            learning_rate=_learning_rate(size.width),
-            cluster_from=max(1, epochs // 30),
-            curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
-        ),
-        classifier_stage=_filled(
-            second,
-            epochs=6 if bag else 20,
-            batch_size=min(2_048, few),
-            curriculum=_scaled((20,), _or(second.epochs, 6 if bag else 20), 100),
-        ),
-        fusion=_filled(recipe.fusion, validation=min(5_000, size.documents // 20)),
-    )
-
-
-def _learning_rate(width: int | None) -> float:
-    """Small transformers bear, and want, five times the published rate."""
-    if width is None:
-        return 1e-2
-    return 1e-3 if width <= 384 else 2e-4
-
-
-def _or(value: int | None, default: int) -> int:
-    return default if value is None else value
-
-
-def _filled(part: Any, **defaults: Any) -> Any:
-    missing = {key: value for key, value in defaults.items() if getattr(part, key) is None}
-    return dataclasses.replace(part, **missing)
-
-
-def _scaled(epochs: tuple[int, ...], total: int, published: int) -> tuple[int, ...]:
-    return tuple(sorted({max(1, round(e * total / published)) for e in epochs}))
+_MAY_BE_ZERO = frozenset(
+    "shared_vectors head_labels initial_norm learning_rate epochs warmup_steps weight_decay margin "
+    "cluster_from validations dropout validation tree_weight beta".split()
+)
 
 
 def _check(recipe: Recipe) -> None:
     """Refuse values that no run could use."""
-    at_least_zero = {"warmup_steps", "dropout", "initial_norm", "shared_vectors", "head_labels"}
-    at_least_zero |= {
-        "tree_weight",
-        "weight_decay",
-        "validations",
-        "beta",
-        "margin",
-        "learning_rate",
-    }
-    at_least_zero |= {"cluster_from", "validation", "epochs"}
-    for name, value in _leaves(dataclasses.asdict(recipe)).items():
+    for name, value in leaves(dataclasses.asdict(recipe)).items():
         last = name.rpartition(".")[2]
         if isinstance(value, int | float) and not math.isfinite(value):
             raise RecipeError(f"{name} is {value}", expected="a finite number")
-        if isinstance(value, int | float) and value < (0 if last in at_least_zero else 1e-12):
+        if isinstance(value, int | float) and value < (0 if last in _MAY_BE_ZERO else 1e-12):
             raise RecipeError(f"{name} is {value}", expected="a larger number")
         if last == "dropout" and value >= 1:
             raise RecipeError(f"{name} is {value}", expected="a probability below 1")
@@ -304,75 +223,3 @@ def _check(recipe: Recipe) -> None:
             f"encoder.max_length is {recipe.encoder.max_length}",
             expected="at least 3, room for a token between the two special ones",
         )
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            leaves |= _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves[prefix + key] = value
-    return leaves
-
-
-def _parsed(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        return value
-
-
-def _unknown(key: str, known: typing.Iterable[str], path: str | Path | None = None) -> RecipeError:
-    known = list(known)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return RecipeError(f"no recipe field {key!r}", do=f"did you mean {near[0]!r}?", path=path)
-
-
-def _build(cls: type, value: Any, prefix: str, path: str | Path | None) -> Any:
-    if not isinstance(value, dict):
-        raise RecipeError(
-            f"{prefix.rstrip('.') or 'the recipe'} is {json.dumps(value)}",
-            expected="a JSON object",
-            path=path,
-        )
-    hints = typing.get_type_hints(cls)
-    names = {f.name for f in fields(cls)}
-    for key in value:
-        if key not in names:
-            raise _unknown(prefix + key, (prefix + name for name in names), path)
-    if "name" in names and not prefix and "name" not in value:
-        raise RecipeError("a recipe without a name", do='add "name": "…"', path=path)
-    built = {key: _value(hints[key], item, prefix + key, path) for key, item in value.items()}
-    return cls(**built)
-
-
-def _value(hint: Any, value: Any, name: str, path: str | Path | None) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast("type", hint), value, name + ".", path)
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for choice in choices:
-        if choice is type(None) and value is None:
-            return None
-        if choice is str and isinstance(value, str):
-            return value
-        if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if choice is int and isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if typing.get_origin(choice) is tuple and _is_int_list(value):
-            return tuple(typing.cast("list[int]", value))
-    wanted = " or ".join(_spoken(choice) for choice in choices)
-    raise RecipeError(f"{name} is {json.dumps(value)}", expected=wanted, path=path)
-
-
-def _is_int_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(type(item) is int for item in value)
-
-
-def _spoken(hint: Any) -> str:
-    if typing.get_origin(hint) is tuple:
-        return "a list of whole numbers"
-    return {str: "a text", int: "a whole number", float: "a number", type(None): "null"}[hint]

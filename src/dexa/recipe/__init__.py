@@ -1,0 +1,22 @@
+"""Recipes: a method as a frozen description of its parts and stages."""
+
+from dexa.recipe.fields import (
+    AuxiliaryChoice,
+    ClassifierStage,
+    EncoderChoice,
+    EncoderStage,
+    FusionChoice,
+    Recipe,
+)
+from dexa.recipe.rules import Size, completed
+
+__all__ = [
+    "AuxiliaryChoice",
+    "ClassifierStage",
+    "EncoderChoice",
+    "EncoderStage",
+    "FusionChoice",
+    "Recipe",
+    "Size",
+    "completed",
+]

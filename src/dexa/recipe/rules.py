@@ -1,0 +1,84 @@
+"""What a recipe leaves open, filled in from the size of the data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from dexa.recipe.fields import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What `completed` has to know of a data set and its encoder.
+
+    Attributes:
+        documents: training documents with a label.
+        labels: L.
+        width: dimensions of the transformer; None for a bag of tokens.
+        titles: whether texts are titles rather than full texts.
+    """
+
+    documents: int
+    labels: int
+    width: int | None
+    titles: bool
+
+
+_ENCODER_CURRICULUM = (10, 25, 50, 75, 100, 125, 150, 200)
+_PUBLISHED_EPOCHS = 300
+
+
+def completed(recipe: Recipe, size: Size) -> Recipe:
+    """The recipe with every field filled in that was left to the data set's size."""
+    first, second = recipe.encoder_stage, recipe.classifier_stage
+    bag = size.width is None
+    epochs = _or(first.epochs, 20 if bag else 40)
+    few = max(1, size.documents // 8)
+    return dataclasses.replace(
+        recipe,
+        encoder=_filled(recipe.encoder, max_length=32 if size.titles else 128),
+        auxiliary=_filled(
+            recipe.auxiliary,
+            shared_vectors=min(65_536, math.ceil(size.labels / 3)),
+            head_labels=min(1_000, size.labels // 100),
+            learning_rate=1e-4 if bag else 5e-4,
+        ),
+        encoder_stage=_filled(
+            first,
+            epochs=epochs,
+            batch_size=min(1_600, few),
+            learning_rate=_learning_rate(size.width),
+            cluster_from=max(1, epochs // 30),
+            curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
+        ),
+        classifier_stage=_filled(
+            second,
+            epochs=6 if bag else 20,
+            batch_size=min(2_048, few),
+            curriculum=_scaled((20,), _or(second.epochs, 6 if bag else 20), 100),
+        ),
+        fusion=_filled(recipe.fusion, validation=min(5_000, size.documents // 20)),
+    )
+
+
+def _learning_rate(width: int | None) -> float:
+    """Small transformers bear, and want, five times the published rate."""
+    if width is None:
+        return 1e-2
+    return 1e-3 if width <= 384 else 2e-4
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _filled(part: Any, **defaults: Any) -> Any:
+    missing = {key: value for key, value in defaults.items() if getattr(part, key) is None}
+    return dataclasses.replace(part, **missing)
+
+
+def _scaled(epochs: tuple[int, ...], total: int, published: int) -> tuple[int, ...]:
+    return tuple(sorted({max(1, round(e * total / published)) for e in epochs}))

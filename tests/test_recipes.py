@@ -1,0 +1,48 @@
+"""The published methods, and in what they differ."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from dexa import recipes
+from dexa.recipe import AuxiliaryChoice, Recipe, Size, completed
+
+
+@pytest.mark.parametrize("name", recipes.__all__)
+def test_a_recipe_is_called_after_its_method(name: str) -> None:
+    recipe = getattr(recipes, name)()
+    assert isinstance(recipe, Recipe)
+    assert recipe.name == name
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_ngame_is_dexa_without_auxiliary_vectors() -> None:
+    dexa, ngame = recipes.dexa(), recipes.ngame()
+    differing = {
+        f.name
+        for f in dataclasses.fields(Recipe)
+        if getattr(dexa, f.name) != getattr(ngame, f.name)
+    }
+    assert differing == {"name", "auxiliary"}
+    assert ngame.auxiliary == AuxiliaryChoice(shared_vectors=0, head_labels=0)
+
+
+def test_no_size_of_data_gives_ngame_vectors() -> None:
+    size = Size(documents=10**6, labels=10**6, width=None, titles=True)
+    full = completed(recipes.ngame(), size).auxiliary
+    assert (full.shared_vectors, full.head_labels) == (0, 0)
+    assert completed(recipes.dexa(), size).auxiliary.shared_vectors == 65_536
+
+
+def test_the_published_numbers() -> None:
+    """DEXA's configuration for LF-AmazonTitles-131K, where it does not depend on the data."""
+    dexa = recipes.dexa()
+    first, second = dexa.encoder_stage, dexa.classifier_stage
+    assert (first.margin, first.negatives, first.temperature) == (0.3, 10, 0.1)
+    assert (first.warmup_steps, first.weight_decay, first.cluster_every) == (100, 0.01, 5)
+    assert first.cluster_size == 4
+    assert (second.margin, second.positives, second.negatives) == (0.2, 3, 5)
+    assert (second.dropout, second.learning_rate, second.cluster_size) == (0.5, 1e-3, 32)
+    assert (dexa.fusion.depth, dexa.fusion.beta) == (7, 1.0)
