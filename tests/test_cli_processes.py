@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from dexa.cli import app
 from tiny import write_dataset, write_encoder
 
 DEXA = [sys.executable, "-m", "dexa"]
@@ -94,12 +96,12 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, number: int) -> None:
     assert "Traceback" not in text
     assert not model.exists()
     # Another schedule is another run: these checkpoints are refused, not mistaken for its own.
-    refused = dexa(*short, "--resume")
-    assert refused.returncode == 2
-    assert "another recipe" in refused.stderr
-    done = dexa(*short)
-    assert done.returncode == 0
-    assert "of an earlier run is dropped" in done.stderr
+    refused = CliRunner().invoke(app, [*short, "--resume"])
+    assert refused.exit_code == 2
+    assert "another recipe" in refused.output
+    done = CliRunner().invoke(app, short)
+    assert done.exit_code == 0
+    assert "of an earlier run is dropped" in done.output
     assert (model / "model.json").is_file()
     assert not checkpoints.exists()
 

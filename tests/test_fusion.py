@@ -34,6 +34,17 @@ def candidates(labels: list[list[int]], classifier: list, label_search: list) ->
     )
 
 
+def fusion_of(
+    probability: float, *, labels: int, beta: float, tree_weight: float = 1.0
+) -> TreeFusion:
+    return TreeFusion(
+        tree=constant_tree(probability),
+        tree_weight=tree_weight,
+        beta=beta,
+        inverse_propensity=np.ones(labels),
+    )
+
+
 # the tree
 
 
@@ -41,17 +52,18 @@ def candidates(labels: list[list[int]], classifier: list, label_search: list) ->
 @given(
     count=st.integers(2, 300),
     depth=st.integers(1, 8),
+    leaf=st.integers(1, 20),
     seed=st.integers(0, 1_000),
     coarse=st.booleans(),
 )
-def test_the_tree_answers_as_scikit_learn_does(count, depth, seed, coarse) -> None:
+def test_the_tree_answers_as_scikit_learn_does(count, depth, leaf, seed, coarse) -> None:
     values, right = features(count, seed, coarse=coarse)
-    tree = fit_tree(values, right, depth=depth, seed=5)
+    tree = fit_tree(values, right, depth, leaf, 5)
     asked, _ = features(200, seed + 1, coarse=coarse)
     if right.all() or not right.any():
         expected = np.full(200, float(right[0]))
     else:
-        theirs = DecisionTreeClassifier(max_depth=depth, random_state=5)
+        theirs = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=5)
         theirs.fit(values.numpy(), right.numpy())
         expected = theirs.predict_proba(asked.numpy())[:, 1]
     answers = tree(asked)
@@ -61,7 +73,7 @@ def test_the_tree_answers_as_scikit_learn_does(count, depth, seed, coarse) -> No
 
 def test_values_on_a_threshold_go_left() -> None:
     values = torch.tensor([[0.1, 0, 0], [0.3, 0, 0]])
-    tree = fit_tree(values, torch.tensor([False, True]), depth=1, seed=0)
+    tree = fit_tree(values, torch.tensor([False, True]), 1, 1, 0)
     edge = tree.threshold[0].float()
     asked = torch.stack([edge, torch.nextafter(edge, torch.tensor(1.0))])
     asked = torch.nn.functional.pad(asked.unsqueeze(1), (0, 2))
@@ -70,14 +82,24 @@ def test_values_on_a_threshold_go_left() -> None:
 
 @pytest.mark.parametrize(("right", "answer"), [([True] * 3, 1.0), ([False] * 3, 0.0), ([], 0.0)])
 def test_candidates_of_one_class_or_none_give_a_constant(right: list, answer: float) -> None:
-    tree = fit_tree(torch.zeros(len(right), 3), torch.tensor(right).bool(), depth=7, seed=0)
+    tree = fit_tree(torch.zeros(len(right), 3), torch.tensor(right).bool(), 7, 1, 0)
     assert tree(torch.randn(4, 3)).tolist() == [answer] * 4
     assert tree(torch.zeros(0, 3)).shape == (0,)
 
 
+def test_every_leaf_has_its_candidates() -> None:
+    values, right = features(200, 4)
+    tree = fit_tree(values, right, 20, 30, 0)
+    leaves = tree.probability[tree.left == -1]
+    answers, counts = tree(values).unique(return_counts=True)
+    assert 1 < len(leaves) <= 200 // 30
+    assert len(answers) <= len(leaves)
+    assert counts.min() >= 30
+
+
 def test_a_tree_is_its_arrays() -> None:
     values, right = features(200, 1)
-    tree = fit_tree(values, right, depth=4, seed=0)
+    tree = fit_tree(values, right, 4, 1, 0)
     again = DecisionTree(**tree.tensors()).to(torch.device("cpu"))
     assert set(tree.tensors()) == {"left", "right", "feature", "threshold", "probability"}
     assert torch.equal(again(values), tree(values))
@@ -85,7 +107,7 @@ def test_a_tree_is_its_arrays() -> None:
 
 def test_fitting_repeats_under_a_seed() -> None:
     values, right = features(300, 2, coarse=True)
-    one, two = (fit_tree(values, right, depth=7, seed=3).tensors() for _ in range(2))
+    one, two = (fit_tree(values, right, 7, 2, 3).tensors() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -154,11 +176,21 @@ def test_truth_of_candidates_against_a_loop(seed: int) -> None:
 
 
 def test_the_fused_score_by_hand() -> None:
-    fusion = TreeFusion(tree=constant_tree(0.25), beta=2.0, inverse_propensity=np.ones(4))
+    fusion = fusion_of(0.25, labels=4, beta=2.0, tree_weight=3.0)
     made = candidates([[0, 2, 3]], [[0.1, 0.3, -0.2]], [[0.5, 0.1, 0.9]])
     top = fusion(made, 2)
     assert top.labels.tolist() == [[3, 0]]
-    np.testing.assert_allclose(top.scores, [[-0.2 + 2 * (0.25 + 0.9), 0.1 + 2 * 0.75]], rtol=1e-6)
+    expected = [[-0.2 + 2 * (3 * 0.25 + 0.9), 0.1 + 2 * (3 * 0.25 + 0.5)]]
+    np.testing.assert_allclose(top.scores, expected, rtol=1e-6)
+
+
+def test_the_tree_can_turn_the_order_around() -> None:
+    values = torch.tensor([[0.4, 0.4, 1.0], [0.5, 0.4, 1.0]])
+    tree = fit_tree(values, torch.tensor([True, False]), 1, 1, 0)
+    made = candidates([[0, 1]], [[0.4, 0.5]], [[0.4, 0.4]])
+    for weight, best in ((0.0, 1), (1.0, 0)):
+        fusion = TreeFusion(tree=tree, tree_weight=weight, beta=1.0, inverse_propensity=np.ones(2))
+        assert fusion(made, 1).labels.tolist() == [[best]]
 
 
 @settings(max_examples=40)
@@ -167,7 +199,7 @@ def test_the_best_come_first_and_ties_go_to_the_smaller_label(seed: int, k: int)
     draw = np.random.default_rng(seed)
     labels = np.sort(np.argsort(draw.random((3, 9)), axis=1)[:, :6], axis=1)
     scores = draw.integers(0, 3, (2, 3, 6)).astype(np.float32)
-    fusion = TreeFusion(tree=constant_tree(0.5), beta=1.0, inverse_propensity=np.ones(9))
+    fusion = fusion_of(0.5, labels=9, beta=1.0)
     top = fusion(candidates(labels.tolist(), scores[0].tolist(), scores[1].tolist()), k)
     for row in range(3):
         fused = {
@@ -181,7 +213,7 @@ def test_the_best_come_first_and_ties_go_to_the_smaller_label(seed: int, k: int)
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
 def test_no_label_comes_last_with_minus_infinity(beta: float) -> None:
-    fusion = TreeFusion(tree=constant_tree(0.5), beta=beta, inverse_propensity=np.ones(4))
+    fusion = fusion_of(0.5, labels=4, beta=beta)
     infinite = [-np.inf, 0.25, -np.inf]
     top = fusion(candidates([[NO, 2, NO]], [infinite], [infinite]), 3)
     assert top.labels.tolist() == [[2, NO, NO]]
@@ -189,7 +221,7 @@ def test_no_label_comes_last_with_minus_infinity(beta: float) -> None:
 
 
 def test_no_texts_to_fuse() -> None:
-    fusion = TreeFusion(tree=constant_tree(0.5), beta=1.0, inverse_propensity=np.ones(4))
+    fusion = fusion_of(0.5, labels=4, beta=1.0)
     none = np.zeros((0, 3))
     top = fusion(
         Candidates(
@@ -204,7 +236,7 @@ def test_no_texts_to_fuse() -> None:
 
 def test_candidates_of_no_scorer() -> None:
     nothing = np.zeros((2, 0))
-    fusion = TreeFusion(tree=constant_tree(0.5), beta=1.0, inverse_propensity=np.ones(4))
+    fusion = fusion_of(0.5, labels=4, beta=1.0)
     made = Candidates(
         labels=nothing.astype(np.int64),
         classifier=nothing.astype(np.float32),

@@ -198,10 +198,11 @@ class Recipe:
         return Recipe.from_json(tree)
 
 
-_MAY_BE_ZERO = frozenset(
-    "shared_vectors head_labels initial_norm learning_rate epochs warmup_steps weight_decay margin "
-    "cluster_from validations dropout validation tree_weight beta".split()
-)
+_MAY_BE_ZERO = {
+    *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),
+    *("weight_decay", "margin", "cluster_from", "validations", "dropout", "validation"),
+    *("tree_weight", "beta"),
+}
 
 
 def _check(recipe: Recipe) -> None:
