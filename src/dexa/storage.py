@@ -72,6 +72,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         try:
             yield draft
             for file in draft.rglob("*"):
+                if file.is_file():  # safetensors keeps its files to their owner
+                    file.chmod(draft.stat().st_mode & 0o666)
                 _flush(file)
             if path.exists():
                 shutil.rmtree(old, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dexa.encoders.bag import BagOfTokens, is_bag
 from dexa.encoders.base import TextEncoder, encode
 from dexa.encoders.names import MINILM, resolve
