@@ -12,7 +12,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-DOCS_INSTALLED := $(VENV)/.docs-installed
+DOCS := build/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -41,8 +41,8 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(DOCS_INSTALLED)
-	PATH="$(abspath $(BIN)):$$PATH" zensical build --clean
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/zensical build --clean
 
 clean:
 	rm -rf $(VENV) build demo dist htmlcov site .coverage .hypothesis .ruff_cache
@@ -61,6 +61,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PIP) --no-deps --editable .
 	@touch $@
 
-$(DOCS_INSTALLED): $(INSTALLED)
-	@$(PIP) --editable '.[docs]'
+# The pages read the source without importing it: their environment needs neither dexa nor PyTorch.
+$(DOCS)/.installed: requirements-docs.lock
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

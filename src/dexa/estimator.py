@@ -16,7 +16,7 @@ from dexa import metrics, recipes
 from dexa.data import Dataset
 from dexa.encoders import TextEncoder, open_encoder, transformer_width
 from dexa.errors import DataError, DexaError
-from dexa.evaluation import Evaluation, evaluate_predictions, write_report
+from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
 from dexa.model import Model, load_model, save_model
 from dexa.preparation import prepared_tokens
 from dexa.recipe import Recipe, Size, completed
@@ -180,45 +180,25 @@ class Dexa:
         Raises:
             DataError: there is no test split, or its labels are not those of the model.
         """
-        progress = progress or Silence()
-        test, train_split = dataset.test, dataset.train
-        if test is None or train_split is None:
-            raise DataError("a data set without train and test split", path=dataset.folder)
+        depth = answers_needed(dataset)
         if dataset.n_labels != len(self.model.frequency):
             raise DataError(
                 f"{dataset.n_labels:,} labels",
                 expected=f"the {len(self.model.frequency):,} labels of the model",
                 path=dataset.folder,
             )
-        tokens = _tokens(dataset, self.model.encoder, progress)["tst_doc"]
-        predictions = self.predict_scorers(tokens, 100, progress=progress)
-        a, b = self.model.facts["A"], self.model.facts["B"]
-        evaluation = evaluate_predictions(
-            predictions,
-            test.labels,
-            test.filter_pairs,
-            train_split.labels,
-            dataset={"name": dataset.name, "documents": test.n_documents},
-            a=a,
-            b=b,
-        )
+        tokens = _tokens(dataset, self.model.encoder, progress or Silence())["tst_doc"]
+        page = None
         if report is not None:
-            write_report(
-                report,
-                evaluation=evaluation,
-                predictions={
-                    name: metrics.drop_pairs(top, test.filter_pairs)
-                    for name, top in predictions.items()
-                },
-                truth=test.labels,
-                label_frequency=self.model.frequency,
-                texts=test.texts,
-                label_texts=dataset.label_texts,
-                history=self.model.history,
-                facts={"recipe": self.model.recipe.to_json(), **self.model.facts},
-                peers=list(peers),
-            )
-        return evaluation
+            facts = {"recipe": self.model.recipe.to_json(), **self.model.facts}
+            page = ReportPage(path=report, facts=facts, history=self.model.history, peers=peers)
+        return evaluate_on(
+            dataset,
+            self.predict_scorers(tokens, depth, progress=progress),
+            a=self.model.facts["A"],
+            b=self.model.facts["B"],
+            page=page,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder; what was there before is replaced at once, or stays."""

@@ -20,7 +20,7 @@ from dexa.cli.output import say, show_table
 from dexa.cli.predictions import read_predictions
 from dexa.cli.progress import TerminalProgress
 from dexa.cli.targets import check_file
-from dexa.errors import DataError, InputError
+from dexa.errors import InputError
 from dexa.storage import write_json
 
 if TYPE_CHECKING:
@@ -98,42 +98,12 @@ def show_evaluation(
 
 
 def _evaluate_file(path: Path, dataset: Dataset, report: Path | None) -> Evaluation:
-    import numpy as np
+    from dexa.evaluation import ReportPage, answers_needed, evaluate_on
+    from dexa.metrics import propensity_constants
 
-    from dexa.evaluation import evaluate_predictions, write_report
-    from dexa.evaluation.tables import RECALL_CUT_OFFS
-    from dexa.metrics import drop_pairs, propensity_constants
-
-    train, test = dataset.train, dataset.test
-    if train is None or test is None:
-        raise DataError(
-            "a data set without train and test split",
-            expected="both: propensities come from train",
-            path=dataset.folder,
-        )
-    filtered = int(np.bincount(test.filter_pairs[:, 0], minlength=1).max())  # of one document
-    shape = (test.n_documents, dataset.n_labels)
-    top = read_predictions(path, shape, max(RECALL_CUT_OFFS) + filtered)
+    depth = answers_needed(dataset)
+    assert dataset.test is not None
+    top = read_predictions(path, (dataset.test.n_documents, dataset.n_labels), depth)
     a, b = propensity_constants(dataset.name)
-    evaluation = evaluate_predictions(
-        {"predictions": top},
-        test.labels,
-        test.filter_pairs,
-        train.labels,
-        dataset={"name": dataset.name, "documents": test.n_documents},
-        a=a,
-        b=b,
-    )
-    if report is not None:
-        write_report(
-            report,
-            evaluation=evaluation,
-            predictions={"predictions": drop_pairs(top, test.filter_pairs)},
-            truth=test.labels,
-            label_frequency=np.bincount(train.labels.indices, minlength=dataset.n_labels),
-            texts=test.texts,
-            label_texts=dataset.label_texts,
-            history=[],
-            facts={"predictions": str(path)},
-        )
-    return evaluation
+    page = None if report is None else ReportPage(path=report, facts={"predictions": str(path)})
+    return evaluate_on(dataset, {"predictions": top}, a=a, b=b, page=page)
