@@ -122,6 +122,11 @@ def test_recipes_fit_as_they_are(method: str, tiny_encoder: Path, tiny_dataset: 
     assert model.bank.empty == (method == "ngame")
 
 
+def test_short_texts_are_titles(short: Recipe) -> None:
+    recipe = short.changed({"encoder.max_length": None})
+    assert fit(recipe, COLOURED, BY_COLOUR, COLOURS).model.recipe.encoder.max_length == 32
+
+
 def test_long_texts_are_no_titles(short: Recipe) -> None:
     texts = [text + " the" * 30 for text in COLOURED]
     recipe = short.changed({"encoder.max_length": None})
@@ -288,9 +293,14 @@ def test_texts_alone(short: Recipe, missing: str) -> None:
         (COLOURED, [["red"]] * 36, COLOURS, "holds 'red'; expected one of label_texts"),
         (COLOURED, [0] * 36, COLOURS, r"labels\[0\] is 0; expected a list"),
         (COLOURED, [[0, 0]] * 36, COLOURS, "names a label twice"),
-        (COLOURED, [[]] * 36, COLOURS, "no training document has a label"),
+        (COLOURED, [[]] * 36, COLOURS, "0 training documents with a label"),
         (COLOURED, BY_COLOUR, [], "label_texts is empty"),
-        (COLOURED[:2], BY_COLOUR[:2], COLOURS, "2 training documents; expected at least 3"),
+        (
+            COLOURED[:2],
+            BY_COLOUR[:2],
+            COLOURS,
+            "2 training documents with a label; expected at",
+        ),
     ],
 )
 def test_lists_that_do_not_fit(short, texts, labels, label_texts, message: str) -> None:

@@ -358,3 +358,13 @@ def test_sizes_have_a_limit() -> None:
     assert rules["auxiliary.shared_vectors"] == 65_536
     assert rules["auxiliary.head_labels"] == 1_000
     assert rules["fusion.validation"] == 5_000
+
+
+def test_head_vectors_alone_are_refused() -> None:
+    with pytest.raises(RecipeError, match="head_labels without auxiliary"):
+        PUBLISHED.changed({"auxiliary.shared_vectors": 0, "auxiliary.head_labels": 5})
+
+
+def test_no_shared_vectors_are_no_vectors() -> None:
+    none = PUBLISHED.changed({"auxiliary.shared_vectors": 0})
+    assert completed(none, TITLES).auxiliary.head_labels == 0

@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,7 @@ def test_a_run_that_is_not_resumed_drops_old_checkpoints(
     assert contents(tmp_path / "model") == whole
 
 
-@pytest.mark.parametrize("change", ["recipe", "seed", "data"])
+@pytest.mark.parametrize("change", ["recipe", "seed", "data", "one text"])
 def test_checkpoints_of_another_run_are_refused(
     tiny_recipe, tiny_dataset, tmp_path, monkeypatch, change: str
 ) -> None:
@@ -261,10 +262,14 @@ def test_checkpoints_of_another_run_are_refused(
         recipe = recipe.changed({"classifier_stage.margin": 0.25})
     elif change == "seed":
         seed = 109
-    else:
+    elif change == "data":
         train = tiny_dataset.train
         texts = list(train.texts)[1:]
         dataset = Dataset.from_lists(texts, train.labels[1:], list(tiny_dataset.label_texts))
+    else:
+        train = tiny_dataset.train
+        texts = ["another text", *list(train.texts)[1:]]
+        dataset = replace(tiny_dataset, folder=None, train=replace(train, texts=texts))
     with pytest.raises(ModelFolderError, match="another recipe, seed, encoder or data set"):
         Dexa(recipe, seed=seed, device="cpu").fit(
             dataset, checkpoints=tmp_path / "checkpoints", resume=True

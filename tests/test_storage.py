@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dexa.errors import DataError, MissingFileError, StorageError
+from dexa.errors import DataError, InputError, MissingFileError, StorageError
 from dexa.storage import (
     atomic_file,
     atomic_folder,
@@ -106,6 +106,16 @@ def test_a_folder_is_put_in_place(tmp_path: Path) -> None:
     assert names(folder.parent) == ["thing"]
 
 
+def test_a_file_in_the_place_of_a_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with (
+        pytest.raises(InputError, match="taken: a file; expected a folder"),
+        atomic_folder(tmp_path / "taken"),
+    ):
+        raise AssertionError
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_a_folder_replaces_the_old_one_as_a_whole(old_folder: Path) -> None:
     with atomic_folder(old_folder) as draft:
         (draft / "new.txt").write_text("new")
@@ -132,8 +142,8 @@ def test_a_disk_that_fills_up_leaves_the_old_folder(old_folder: Path) -> None:
     assert names(old_folder.parent) == ["thing"]
 
 
-def test_a_draft_of_a_killed_process_with_the_same_number_is_no_obstacle(tmp_path: Path) -> None:
-    left = tmp_path / f".thing.{os.getpid()}.draft"
+def test_a_draft_of_a_killed_process_is_no_obstacle(tmp_path: Path) -> None:
+    left = tmp_path / ".thing.draft"
     left.mkdir()
     (left / "rubbish.txt").write_text("half")
     with atomic_folder(tmp_path / "thing") as draft:

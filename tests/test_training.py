@@ -132,7 +132,7 @@ def test_what_is_held_out_depends_on_the_seed_alone() -> None:
 
 
 def test_no_document_has_a_label() -> None:
-    with pytest.raises(DataError, match="no training document has a label; expected one document"):
+    with pytest.raises(DataError, match="0 training documents with a label; expected at least 3"):
         make_corpus(
             numbered(5, 0),
             numbered(2, 10),

@@ -57,19 +57,19 @@ def initial_bank(
     Args:
         label_texts: encodings of all label texts before training, ``[L, D]``.
         frequency: training documents of each label, ``[L]``.
-        shared_vectors: any number; more than labels is one a label.
+        shared_vectors: any number; more than labels is one a label, 0 is no bank.
         head_labels: at most L are used.
         norm: expected length of a vector.
         seed: of the clusters and the vectors.
     """
     n_labels, dimension = label_texts.shape
-    if shared_vectors == 0 and head_labels == 0:
+    if shared_vectors == 0:
         return no_vectors(dimension, n_labels, label_texts.device)
     by_frequency = np.argsort(-frequency, kind="stable")
     head, tail = by_frequency[:head_labels], by_frequency[head_labels:]
     vector_of_label = np.zeros(n_labels, np.int64)
     vector_of_label[head] = np.arange(len(head))
-    shared = min(max(shared_vectors, 1), len(tail))
+    shared = min(shared_vectors, len(tail))
     if len(tail):
         rows = torch.from_numpy(tail).to(label_texts.device)
         clusters = balanced_kmeans(label_texts[rows], shared, seed=seed)

@@ -226,7 +226,7 @@ def _check_question(texts: object, k: int) -> None:
 
 def _holds_titles(dataset: Dataset) -> bool:
     """Whether texts are titles: by the fields that were chosen, else by their length."""
-    if dataset.fields:
+    if "title" in dataset.fields:
         return tuple(dataset.fields) == ("title",)
     assert dataset.train is not None
     if dataset.train.texts is None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dexa.errors import DataError, MissingFileError, StorageError
+from dexa.errors import DataError, InputError, MissingFileError, StorageError
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
@@ -46,7 +46,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk refused a write.
     """
-    draft = _sibling(path, f"{os.getpid()}.draft")
+    draft = _sibling(path, "draft")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -62,9 +62,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder to fill, and put it in place of `path` when the block ends well.
 
     Raises:
+        InputError: a file stands in its place.
         StorageError: the disk refused a write.
     """
-    draft, old = _sibling(path, f"{os.getpid()}.draft"), _sibling(path, "old")
+    draft, old = _sibling(path, "draft"), _sibling(path, "old")
+    if path.is_file():
+        raise InputError("a file", expected="a folder, or nothing", path=path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(draft, ignore_errors=True)

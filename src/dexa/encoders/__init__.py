@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _BAG = "bag"
+_TOKEN_LENGTH = 16  # room for one token and the special ones around it
 
 
 def transformer_width(name: str) -> int | None:
@@ -64,7 +65,7 @@ def open_encoder(
     )
     if initial == "random":
         return BagOfTokens.initial(tokenizer, None, read_dimension(folder))
-    teacher = load_transformer(folder, max_length=max_length, dropout=0.0)
+    teacher = load_transformer(folder, max_length=_TOKEN_LENGTH, dropout=0.0)
     return BagOfTokens.initial(tokenizer, teacher, teacher.dimension)
 
 

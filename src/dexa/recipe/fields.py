@@ -215,6 +215,11 @@ def _check(recipe: Recipe) -> None:
             raise RecipeError(f"{name} is {value}", expected="a larger number")
         if last == "dropout" and value >= 1:
             raise RecipeError(f"{name} is {value}", expected="a probability below 1")
+    if recipe.auxiliary.shared_vectors == 0 and recipe.auxiliary.head_labels:
+        raise RecipeError(
+            "auxiliary.head_labels without auxiliary.shared_vectors",
+            expected="shared vectors for the labels that are not head labels",
+        )
     if recipe.encoder.initial not in ("pretrained", "random"):
         raise RecipeError(
             f"encoder.initial is {recipe.encoder.initial!r}", expected="'pretrained' or 'random'"

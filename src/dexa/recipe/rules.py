@@ -43,7 +43,9 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
         auxiliary=_filled(
             recipe.auxiliary,
             shared_vectors=min(65_536, math.ceil(size.labels / 3)),
-            head_labels=min(1_000, size.labels // 100),
+            head_labels=0
+            if recipe.auxiliary.shared_vectors == 0
+            else min(1_000, size.labels // 100),
             learning_rate=1e-4 if bag else 5e-4,
         ),
         encoder_stage=_filled(

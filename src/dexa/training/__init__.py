@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,16 @@ class Examples:
     facts: dict[str, Any]
     propensity: tuple[float, float]
 
+    def checksum(self) -> str:
+        """A fingerprint of texts and pairs, by which a resumed run knows its data again."""
+        digest = hashlib.sha256()
+        for tokens in (self.documents, self.labels):
+            digest.update(tokens.ids.numpy().tobytes())
+            digest.update(tokens.offsets.tobytes())
+        for pairs in (self.truth.indptr, self.truth.indices, self.filter_pairs):
+            digest.update(pairs.tobytes())
+        return digest.hexdigest()
+
 
 def train(
     examples: Examples,
@@ -94,7 +105,8 @@ def train(
         device=where,
     )
     facts = {"seed": seed, "device": where.type, "dataset": examples.facts}
-    kept = Checkpoints(checkpoints, {"recipe": recipe.to_json(), **facts})
+    run_of = {"recipe": recipe.to_json(), **facts, "content": examples.checksum()}
+    kept = Checkpoints(checkpoints, run_of)
     if not resume:
         kept.clear()
     bank = _initial_bank(corpus, encoder, recipe, seed)

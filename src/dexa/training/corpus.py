@@ -75,12 +75,15 @@ def make_corpus(
     """Set documents without labels aside, hold some out, and move tokens to the device.
 
     Raises:
-        DataError: no document has a label.
+        DataError: fewer than three documents have a label.
     """
     counts = np.diff(labels.indptr)
     usable = np.flatnonzero(counts)
-    if len(usable) == 0:
-        raise DataError("no training document has a label", expected="one document with a label")
+    if len(usable) < 3:
+        raise DataError(
+            f"{len(usable)} training documents with a label",
+            expected="at least 3, below which propensities mean nothing",
+        )
     random = np.random.default_rng([seed, *b"validation"])
     # Propensities need three documents to count labels in.
     held = np.sort(random.permutation(usable)[: min(validation, max(0, len(usable) - 3))])

@@ -47,6 +47,7 @@ class EncoderStage:
         self.learning_rate = self.options.learning_rate
         assert recipe.auxiliary.learning_rate is not None
         self.bank_rate = recipe.auxiliary.learning_rate
+        self.has_dropout = recipe.encoder.dropout > 0
         device = corpus.texts.ids.device
         self.device = device
         self.known = Pairs(corpus.known, device)
@@ -73,8 +74,9 @@ class EncoderStage:
         documents = self.order[step * self.batch_size : (step + 1) * self.batch_size]
         labels, columns = np.unique(self._drawn(epoch)[documents], return_inverse=True)
         self.encoder.train()
-        # of the dropout inside a transformer, which draws from the global generator
-        torch.manual_seed(int(epoch_random(self.seed, epoch, f"dropout {step}").integers(2**62)))
+        if self.has_dropout:  # which draws from the global generator
+            random = epoch_random(self.seed, epoch, f"dropout {step}")
+            torch.manual_seed(int(random.integers(2**62)))
         rows = np.concatenate([documents, self.corpus.documents + labels])
         with precision(self.device):
             vectors = self.encoder(self.corpus.texts.batch(rows))
