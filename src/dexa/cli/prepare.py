@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,10 @@ def prepare(
         str, typer.Option(metavar="NAME|PATH", help="Whose tokenizer to use.")
     ] = "minilm",
     fields: FieldsOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write.", show_default="the data set's folder"),
+    ] = None,
 ) -> None:
     """Tokenise a data set once and write the token files beside it.
 
@@ -40,6 +45,7 @@ def prepare(
             encoder=encoder,
             max_length=max_length,
             fields=chosen_fields(fields),
+            output=output,
             progress=progress,
         )
-    show_facts(f"{dataset_dir}/dataset.json", facts)
+    show_facts(str((output or dataset_dir) / "dataset.json"), facts)

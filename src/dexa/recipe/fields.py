@@ -50,7 +50,7 @@ class AuxiliaryChoice:
 
     shared_vectors: int | None = None  # a third of the labels, at most 65,536
     head_labels: int | None = None  # a hundredth of the labels, at most 1,000
-    initial_norm: float = 0.15
+    initial_norm: float | None = None  # 0.15 beside a transformer, 0 beside a bag of tokens
     learning_rate: float | None = None  # 5e-4 beside a transformer, 1e-4 beside a bag of tokens
 
 

@@ -46,6 +46,7 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             head_labels=0
             if recipe.auxiliary.shared_vectors == 0
             else min(1_000, size.labels // 100),
+            initial_norm=0.0 if bag else 0.15,
             learning_rate=1e-4 if bag else 5e-4,
         ),
         encoder_stage=_filled(

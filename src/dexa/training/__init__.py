@@ -141,6 +141,7 @@ def _initial_bank(corpus: Corpus, encoder: TextEncoder, recipe: Recipe, seed: in
     choice = recipe.auxiliary
     assert choice.shared_vectors is not None
     assert choice.head_labels is not None
+    assert choice.initial_norm is not None
     with precision(corpus.texts.ids.device):
         label_texts = encode(encoder, corpus.label_tokens())
     return initial_bank(
