@@ -83,7 +83,11 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, number: int) -> None:
     arguments += ["--set", "encoder.initial=random", "--set", "classifier_stage.epochs=1"]
     endless, short = ([*arguments, "--set", f"encoder_stage.epochs={n}"] for n in (20_000, 2))
     with subprocess.Popen(
-        [*DEXA, *endless], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [*DEXA, *endless],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=_hears_interrupts,
     ) as process:
         assert process.stderr is not None
         checkpoints = model.with_name("model.checkpoints")
@@ -104,6 +108,11 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, number: int) -> None:
     assert "of an earlier run is dropped" in done.output
     assert (model / "model.json").is_file()
     assert not checkpoints.exists()
+
+
+def _hears_interrupts() -> None:
+    """A shell's background jobs, and all that they start, ignore SIGINT; not this process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import torch
@@ -74,6 +75,8 @@ class _Started(Silence):
 def train_in_a_process(recipe: Recipe, dataset: Path, work: Path) -> None:
     """Train with checkpoints, from the last one if there is one, and save ``work/model``."""
     torch.set_num_threads(1)
+    # A shell's background jobs, and all that they start, ignore SIGINT; not this process.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     estimator = Dexa(recipe, seed=108, device="cpu")
     estimator.fit(
         load_dataset(dataset),
