@@ -45,7 +45,7 @@ docs: $(DOCS)/.installed
 	$(DOCS)/bin/zensical build --clean
 
 clean:
-	rm -rf $(VENV) build demo dist htmlcov site .coverage .hypothesis .ruff_cache
+	rm -rf $(VENV) build demo dist htmlcov site .cache .coverage .hypothesis .ruff_cache
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \

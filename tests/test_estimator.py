@@ -454,3 +454,11 @@ def test_things_are_shared_words() -> None:
     """The tasks above need the words of the tiny tokenizer."""
     assert len(COLOURED) == len(COLOURS) * len(PLACES)
     assert {word for label in LABELS for word in label.split()} == {*COLOURS, *THINGS}
+
+
+def test_a_model_without_held_out_documents_is_saved_too(short: Recipe, tmp_path: Path) -> None:
+    recipe = short.changed({"fusion.validation": 0})
+    model = fit(recipe, COLOURED, BY_COLOUR, COLOURS)
+    model.save(tmp_path / "model")
+    again = Dexa.load(tmp_path / "model", device="cpu")
+    assert np.array_equal(again.predict(COLOURED).scores, model.predict(COLOURED).scores)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
-from dexa import Dataset, Dexa, metrics
+from dexa import Dataset, Dexa, metrics, recipes
 from dexa.auxiliary import AuxiliaryBank, initial_bank
 from dexa.encoders import BagOfTokens, encode, open_encoder
 from dexa.errors import DataError, DeviceError, DivergenceError, ModelFolderError, StorageError
@@ -679,3 +679,39 @@ def test_the_parts_of_a_trained_model_fit_together(fitted: Dexa, tiny_dataset: D
     assert not model.encoder.training
     assert len(model.bank.vectors) == 7
     assert all(p.grad is None for p in model.encoder.parameters())
+
+
+# determinism with several threads
+
+
+def test_threads_do_not_change_the_bytes(tiny_encoder: Path) -> None:
+    """Gradients of rows that many labels share must add up in one order."""
+    random = np.random.default_rng(0)
+    words = np.array(["amber", "black", "crimson", "green", "ivory", "violet", "the", "at"])
+    texts = [" ".join(random.choice(words, 4)) for _ in range(6_000)]
+    label_texts = [" ".join(random.choice(words, 2)) for _ in range(5_000)]
+    labels = [[int(random.integers(5_000))] for _ in texts]
+    recipe = recipes.dexa().changed(
+        {
+            "encoder.name": f"bag:{tiny_encoder}",
+            "encoder.initial": "random",
+            "auxiliary.shared_vectors": 3,
+            "auxiliary.initial_norm": 0.15,
+            "encoder_stage.epochs": 2,
+            "encoder_stage.batch_size": 5_500,
+            "encoder_stage.validations": 0,
+            "classifier_stage.epochs": 1,
+        }
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        runs = [
+            Dexa(recipe, seed=1, device="cpu").fit(texts, labels, label_texts).model
+            for _ in range(3)
+        ]
+    finally:
+        torch.set_num_threads(before)
+    for other in runs[1:]:
+        assert torch.equal(runs[0].bank.vectors, other.bank.vectors)
+        assert torch.equal(runs[0].scorers.classifiers.vectors, other.scorers.classifiers.vectors)

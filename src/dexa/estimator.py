@@ -35,7 +35,7 @@ class Dexa:
         seed: of every random draw of `fit`.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
 
-    Example:
+    Examples:
         >>> model = Dexa(recipes.dexa(), seed=108).fit(texts, labels, label_texts)
         >>> model.predict(["a text"], k=5).named()
     """

@@ -59,7 +59,11 @@ def constant_tree(probability: float) -> DecisionTree:
     """A tree that answers the same for every candidate."""
     leaf = torch.tensor([_LEAF])
     return DecisionTree(
-        leaf, leaf, torch.tensor([0]), torch.zeros(1).double(), torch.tensor([probability]).double()
+        leaf,
+        leaf.clone(),
+        torch.tensor([0]),
+        torch.zeros(1).double(),
+        torch.tensor([probability]).double(),
     )
 
 

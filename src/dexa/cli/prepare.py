@@ -48,4 +48,5 @@ def prepare(
             output=output,
             progress=progress,
         )
-    show_facts(str((output or dataset_dir) / "dataset.json"), facts)
+    shown = {name: value for name, value in facts.items() if name not in ("inputs", "outputs")}
+    show_facts(str((output or dataset_dir) / "dataset.json"), shown)

@@ -24,10 +24,10 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         * ``name``, ``fields``, ``labels`` (L);
         * ``label_texts``: words a text and duplicates, None without texts;
         * ``train``, ``test`` (None when absent): ``points`` (N), ``labels_per_point``,
-          ``points_per_label``, ``points_without_labels``, ``labels_without_points``,
-          ``filter_pairs``, ``texts`` (as ``label_texts``), ``head_share`` (part of the pairs of
-          document and label that fall on the most frequent 1, 10 and 20 % of the labels) and
-          ``tail`` (the labels with at most 5 points: part of the labels, part of the pairs);
+            ``points_per_label``, ``points_without_labels``, ``labels_without_points``,
+            ``filter_pairs``, ``texts`` (as ``label_texts``), ``head_share`` (part of the pairs of
+            document and label that fall on the most frequent 1, 10 and 20 % of the labels) and
+            ``tail`` (the labels with at most 5 points: part of the labels, part of the pairs);
         * ``test_labels_unseen_in_train`` and ``test_texts_in_train`` (None when unknown).
 
         Shares are from 0 to 1; lengths are in words between white space.

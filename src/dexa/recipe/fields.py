@@ -168,14 +168,14 @@ class Recipe:
         """
         return build(Recipe, value, "", path)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the recipe as a JSON file."""
-        write_json(path, self.to_json())
+        write_json(Path(path), self.to_json())
 
     @staticmethod
-    def load(path: Path) -> Recipe:
+    def load(path: str | Path) -> Recipe:
         """Read a recipe from a JSON file."""
-        return Recipe.from_json(read_json(path), path=path)
+        return Recipe.from_json(read_json(Path(path)), path=path)
 
     def changed(self, settings: typing.Mapping[str, Any]) -> Recipe:
         """The recipe with some fields changed.

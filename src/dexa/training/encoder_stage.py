@@ -85,7 +85,9 @@ class EncoderStage:
         self.memory[send(documents, self.device)] = document_vectors.detach().half()
         added = None if self.bank.empty else _Added.of(self.bank, labels)
         if added is not None:
-            label_vectors = F.normalize(label_vectors + added.leaf[added.which], dim=1)
+            # index_select, whose gradient adds up in one order; that of [] races on a CPU
+            own = added.leaf.index_select(0, added.which)
+            label_vectors = F.normalize(label_vectors + own, dim=1)
         on_device = send(labels, self.device)
         loss = hard_negative_triplet(
             document_vectors @ label_vectors.T,
