@@ -428,6 +428,21 @@ def test_prepared_tokens_train_the_same_model(
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+def test_a_part_of_a_prepared_folder_is_tokenised_anew(
+    tiny_recipe: Recipe, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "LF-TinyTitles-24")
+    prepare(folder, encoder=str(tiny_encoder), max_length=12)
+    whole = load_dataset(folder)
+    assert whole.train is not None
+    assert whole.train.texts is not None
+    rows = list(range(0, 60))
+    part = Split(labels=csr_array(whole.train.labels[rows]), texts=list(whole.train.texts[:60]))
+    heard = Heard()
+    Dexa(tiny_recipe, device="cpu").fit(dataclasses.replace(whole, train=part), progress=heard)
+    assert [note for note in heard.notes if "tokenised" in note]
+
+
 def test_neither_texts_nor_tokens(short: Recipe) -> None:
     labels = csr_array(np.eye(6, dtype=np.float32))
     alone = Dataset(

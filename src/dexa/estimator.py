@@ -266,12 +266,13 @@ def _examples(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Exa
 
 def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[str, TokenArray]:
     """Tokens of all texts: those `dexa prepare` wrote where they fit, else made now."""
+    prepared = None
     if dataset.folder is not None:
         prepared = prepared_tokens(
             dataset.folder, encoder.tokenizer, dataset.fields, progress=progress
         )
-        if prepared is not None:
-            return prepared
+    if prepared is not None and _are_tokens_of(dataset, prepared):
+        return prepared
     texts = {
         "trn_doc": dataset.train and dataset.train.texts,
         "tst_doc": dataset.test and dataset.test.texts,
@@ -279,7 +280,7 @@ def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[
     }
     if texts["lbl"] is None:
         raise DataError(
-            "neither label texts nor token files that fit the encoder",
+            "neither label texts nor token files that fit the encoder and the label files",
             do="prepare the data set with this encoder",
             path=dataset.folder,
         )
@@ -287,3 +288,13 @@ def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[
     return {
         name: encoder.tokenizer(several) for name, several in texts.items() if several is not None
     }
+
+
+def _are_tokens_of(dataset: Dataset, tokens: dict[str, TokenArray]) -> bool:
+    """Whether token files have as many rows as the data set, which may be a part of its folder."""
+    rows = {"lbl": dataset.n_labels}
+    if dataset.train is not None:
+        rows["trn_doc"] = dataset.train.n_documents
+    if dataset.test is not None:
+        rows["tst_doc"] = dataset.test.n_documents
+    return all(name in tokens and len(tokens[name]) == count for name, count in rows.items())
