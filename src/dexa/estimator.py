@@ -1,5 +1,6 @@
 """`Dexa`: the one class most users need, to fit, ask, evaluate, save and load."""
 
+# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
 import dataclasses
@@ -123,7 +124,7 @@ class Dexa:
             name = "bag" if choose_device(self.device).type == "cpu" else "minilm"
             recipe = recipe.changed({"encoder.name": name})
         size = Size(
-            documents=int((np.diff(dataset.train.labels.indptr) > 0).sum()),
+            documents=dataset.train.n_labelled,
             labels=dataset.n_labels,
             width=transformer_width(recipe.encoder.name),
             titles=_holds_titles(dataset),
@@ -153,8 +154,7 @@ class Dexa:
 
         Args:
             texts: any texts.
-            side: documents and labels share the encoder; the vectors of known labels, auxiliary
-                vectors included, come with ``label`` for texts that are labels of the model.
+            side: with ``label``, texts of the model's labels get the embeddings of these labels.
         """
         _check_question(texts, 1)
         if side == "label":

@@ -62,6 +62,11 @@ class Split:
         return self.labels.shape[0]  # pyright: ignore[reportOptionalSubscript] - SciPy has no types
 
     @property
+    def n_labelled(self) -> int:
+        """Documents with a label at least."""
+        return int(np.count_nonzero(np.diff(self.labels.indptr)))
+
+    @property
     def n_labels(self) -> int:
         """Number of labels L."""
         return self.labels.shape[1]  # pyright: ignore[reportOptionalSubscript] - SciPy has no types

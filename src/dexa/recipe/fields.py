@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dexa.errors import RecipeError
-from dexa.recipe.reading import build, leaves, parsed, unknown
+from dexa.recipe.reading import build, is_object, leaves, parsed, unknown
 from dexa.storage import read_json, write_json
 
 
@@ -191,8 +191,8 @@ class Recipe:
             *parents, last = key.split(".")
             node: Any = tree
             for parent in parents:
-                node = node.get(parent) if isinstance(node, dict) else None
-            if not isinstance(node, dict) or isinstance(node.get(last, {}), dict):
+                node = node.get(parent) if is_object(node) else None
+            if not is_object(node) or is_object(node.get(last, {})):
                 raise unknown(key, leaves(self.to_json()))
             node[last] = parsed(value)
         return Recipe.from_json(tree)

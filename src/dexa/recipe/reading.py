@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from dexa.errors import RecipeError
 
@@ -18,11 +18,16 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of a tree of objects by dotted name."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if is_object(value):
             found |= leaves(value, f"{prefix}{key}.")
         else:
             found[prefix + key] = value
     return found
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
 
 
 def parsed(value: Any) -> Any:
@@ -44,7 +49,7 @@ def unknown(key: str, known: Iterable[str], path: str | Path | None = None) -> R
 
 def build(cls: type, value: Any, prefix: str, path: str | Path | None) -> Any:
     """A dataclass, and those within it, from a JSON object."""
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise RecipeError(
             f"{prefix.rstrip('.') or 'the recipe'} is {json.dumps(value)}",
             expected="a JSON object",
@@ -81,7 +86,9 @@ def _value(hint: Any, value: Any, name: str, path: str | Path | None) -> Any:
 
 
 def _is_int_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(type(item) is int for item in value)
+    if not isinstance(value, list | tuple):
+        return False
+    return all(type(item) is int for item in cast("list[Any]", value))
 
 
 def _spoken(hint: Any) -> str:
