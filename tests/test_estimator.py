@@ -460,6 +460,8 @@ def test_neither_texts_nor_tokens(short: Recipe) -> None:
 def test_figures_of_validation_are_percentages(fitted: Dexa) -> None:
     shown = [record for record in fitted.model.history if "P@1" in record]
     assert shown
+    last = {name: value for name, value in shown[-1].items() if "@" in name}
+    assert fitted.model.facts["held_out_label_search"] == last
     for record in shown:
         assert all(0 <= record[name] <= 100 for name in ("P@1", "P@5", "R@10"))
     assert all(math.isfinite(record["loss"]) for record in fitted.model.history)

@@ -27,6 +27,7 @@ The encoder alone opens with `SentenceTransformer("this folder/encoder")`.
 | auxiliary vectors | {vectors:,} |
 | epochs | {encoder_epochs} of the encoder, {classifier_epochs} of the classifiers |
 | trained on | {device} |
+| label search on {held_out:,} held-out documents | {figures} |
 """
 
 
@@ -42,6 +43,11 @@ def model_card(model: Model) -> str:
         pairs=data["pairs"],
         seed=model.facts["seed"],
         device=model.facts["device"],
+        held_out=model.facts["held_out_documents"],
+        figures=", ".join(
+            f"{name} {value:.2f}" for name, value in model.facts["held_out_label_search"].items()
+        )
+        or "not measured",
         encoder=recipe.encoder.name,
         dimension=model.encoder.dimension,
         max_length=recipe.encoder.max_length,

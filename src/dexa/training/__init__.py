@@ -131,9 +131,22 @@ def train(
         fusion=fusion,
         frequency=np.bincount(examples.truth.indices, minlength=corpus.label_count),
         label_texts=examples.label_texts,
-        facts={**facts, "documents_without_label": corpus.skipped, "A": a, "B": b},
+        facts={
+            **facts,
+            "documents_without_label": corpus.skipped,
+            "held_out_documents": len(held_out),
+            "held_out_label_search": _last_figures(history),
+            "A": a,
+            "B": b,
+        },
         history=history,
     )
+
+
+def _last_figures(history: list[dict[str, Any]]) -> dict[str, float]:
+    """The newest figures on held-out documents, in percent; none where there were none."""
+    figures = [{k: v for k, v in record.items() if "@" in k} for record in history]
+    return next((found for found in reversed(figures) if found), {})
 
 
 def _initial_bank(corpus: Corpus, encoder: TextEncoder, recipe: Recipe, seed: int) -> Any:
