@@ -25,14 +25,13 @@ class AuxiliaryBank:
         """Whether there is no vector, so that a label is the encoding of its text."""
         return len(self.vectors) == 0
 
-    def of(self, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
-        """The vectors of labels, ``[U, D]``; of all labels by default."""
-        rows = self.vector_of_label if labels is None else self.vector_of_label[labels]
-        return self.vectors[torch.from_numpy(rows).to(self.vectors.device)]
+    def of_labels(self) -> torch.Tensor:
+        """The vector of each label, ``[L, D]``."""
+        return self.vectors[torch.from_numpy(self.vector_of_label).to(self.vectors.device)]
 
     def added_to(self, label_texts: torch.Tensor) -> torch.Tensor:
         """Label embeddings: encodings of all label texts ``[L, D]`` plus their vectors."""
-        return label_texts if self.empty else label_texts + self.of()
+        return label_texts if self.empty else label_texts + self.of_labels()
 
 
 def no_vectors(dimension: int, labels: int, device: torch.device) -> AuxiliaryBank:

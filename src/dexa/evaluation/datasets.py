@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class ReportPage:
     path: Path
     facts: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()
-    peers: Sequence[Mapping[str, Any]] = field(default=())
+    peers: Sequence[Mapping[str, Any]] = ()
 
 
 def answers_needed(dataset: Dataset) -> int:
