@@ -1,28 +1,63 @@
-"""The metrics of extreme classification, for all cut-offs 1 … k at once.
+"""The metrics of extreme classification that count right answers, for all cut-offs 1 … k at once.
 
-A label is right or wrong: a stored value above 0 in `truth` counts as 1 (graded labels would
-give a precision above 1), all else as 0. Documents without true labels stay in every mean,
-with 0. A row with fewer than k answers is wrong at the ranks it leaves empty.
+A label is right or wrong: a stored value above 0 in `truth` counts as 1 (pyxclib multiplies by
+the value, so that graded labels give it a precision above 1), all else as 0. Documents without
+true labels stay in every mean, with 0; take their rows out of both matrices to leave them out,
+as pyxclib's ``remove_invalid`` does. A row with fewer than k answers is wrong at the ranks it
+leaves empty. Equal scores go to the smaller label id.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
-from dexa.errors import DataError
-from dexa.metrics.matrices import relevant, shape_of
-from dexa.metrics.ranking import (
-    Predictions,
-    check_label_ids,
-    cut_offs,
-    find_pairs,
-    label_axis,
-    ranked,
-)
+from dexa.metrics import formulas
+from dexa.metrics.ranking import Predictions, cut_offs
+from dexa.metrics.right_answers import best_weights, find_right_answers, label_weights
+from dexa.types import TopK
+
+
+def evaluate(
+    predictions: Predictions,
+    truth: csr_array,
+    inverse_propensity: NDArray[np.floating] | None = None,
+    k: int = 5,
+) -> dict[str, NDArray[np.float64]]:
+    """Many metrics from one ranking.
+
+    Args:
+        predictions: answers for N documents, in any form of `Predictions`.
+        truth: the true labels, ``[N, L]``.
+        inverse_propensity: the weight of each label, ``[L]``; without it, PSP, PSnDCG and PSR are
+            left out.
+        k: the largest cut-off.
+
+    Returns:
+        ``P``, ``nDCG``, ``R``, ``hits``, ``PSP``, ``PSnDCG``, ``PSR``: what `precision`, `ndcg`,
+        `recall`, `hits`, `psp`, `psndcg` and `ps_recall` give, ``[k]`` each.
+
+    Raises:
+        DataError: as `psp`.
+    """
+    right = find_right_answers(predictions, truth, k)
+    values = {
+        "P": formulas.precision(right),
+        "nDCG": formulas.ndcg(right),
+        "R": formulas.recall(right),
+        "hits": formulas.hits(right),
+    }
+    if inverse_propensity is not None:
+        weights = label_weights(right, inverse_propensity)
+        best = best_weights(right, weights)
+        values["PSP"] = formulas.psp(right, weights, best)
+        values["PSnDCG"] = formulas.psndcg(right, weights, best)
+        values["PSR"] = formulas.ps_recall(right, weights, best)
+    return values
 
 
 def precision(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
@@ -42,8 +77,7 @@ def precision(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray
         DataError: shapes that do not fit, an unknown label id, a right label answered twice, or
             a NaN score.
     """
-    hits = _find_hits(predictions, truth, k)
-    return hits.cumulated(None) / (hits.n_documents * cut_offs(k))
+    return formulas.precision(find_right_answers(predictions, truth, k))
 
 
 def recall(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
@@ -51,8 +85,39 @@ def recall(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np
 
     ``R@k = 1/N Σ_i Σ_{r≤k} y_ir / |y_i|``; arguments, result and errors as `precision`.
     """
-    hits = _find_hits(predictions, truth, k)
-    return hits.cumulated(1 / hits.sizes[hits.documents]) / hits.n_documents
+    return formulas.recall(find_right_answers(predictions, truth, k))
+
+
+def micro_recall(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
+    """Micro recall: the share of all true labels of all documents among the first k answers.
+
+    ``Σ_i Σ_{r≤k} y_ir / Σ_i |y_i|``; arguments, result and errors as `precision`; 0 where no
+    document has a label.
+    """
+    right = find_right_answers(predictions, truth, k)
+    return right.total() / max(1, right.truth.nnz)
+
+
+def recall_at_truth(predictions: Predictions, truth: csr_array) -> float:
+    """Recall at ground truth: each document has as many answers as it has true labels.
+
+    ``1/N Σ_i Σ_{r≤|y_i|} y_ir / |y_i|``, in which recall and precision are the same; arguments and
+    errors as `precision`. pyxclib gives NaN where a document has no labels.
+    """
+    right = find_right_answers(predictions, truth, _depth(predictions, truth))
+    sizes = right.sizes[right.documents]
+    return float(np.sum(1 / sizes[right.ranks < sizes]) / right.n_documents)
+
+
+def micro_recall_at_truth(predictions: Predictions, truth: csr_array) -> float:
+    """Micro recall at ground truth: each document has as many answers as it has true labels.
+
+    ``Σ_i Σ_{r≤|y_i|} y_ir / Σ_i |y_i|``; arguments and errors as `precision`; 0 where no document
+    has a label.
+    """
+    right = find_right_answers(predictions, truth, _depth(predictions, truth))
+    found = np.count_nonzero(right.ranks < right.sizes[right.documents])
+    return found / max(1, right.truth.nnz)
 
 
 def ndcg(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
@@ -61,156 +126,50 @@ def ndcg(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.f
     ``nDCG@k = 1/N Σ_i (Σ_{r≤k} y_ir / log2(r+1)) / (Σ_{r≤min(|y_i|,k)} 1 / log2(r+1))``;
     arguments, result and errors as `precision`.
     """
-    hits = _find_hits(predictions, truth, k)
-    discount = 1 / np.log2(cut_offs(k) + 1)
-    # Documents with equally many labels (beyond k it makes no difference) share a denominator,
-    # so the gains are summed by size [k] × rank [k] first and divided afterwards.
-    size = np.minimum(hits.sizes[hits.documents], k) - 1
-    gains = np.bincount(size * k + hits.ranks, weights=discount[hits.ranks], minlength=k * k)
-    reached = gains.reshape(k, k).cumsum(axis=1)
-    best = discount.cumsum()[np.minimum.outer(np.arange(k), np.arange(k))]
-    return (reached / best).sum(axis=0) / hits.n_documents
+    return formulas.ndcg(find_right_answers(predictions, truth, k))
 
 
-def psp(
-    predictions: Predictions,
-    truth: csr_array,
-    inverse_propensity: NDArray[np.floating],
-    k: int = 5,
-) -> NDArray[np.float64]:
-    """Propensity-scored precision: the rarer a right answer, the more it counts.
+def hits(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
+    """Hits: the share of documents with at least one right answer among the first k.
 
-    A ratio of means, by what the best possible answers would reach:
-    ``PSP@k = (Σ_i Σ_{r≤k} y_ir w_ir) / (Σ_i best Σ_{r≤k} w)``, w the inverse propensity.
-
-    Args:
-        predictions: answers for N documents, in any form of `Predictions`.
-        truth: the true labels, ``[N, L]``.
-        inverse_propensity: the weight of each label, ``[L]``.
-        k: the largest cut-off.
-
-    Returns:
-        ``[k]``, the values at 1 … k as fractions; 0 where no document has a label.
-
-    Raises:
-        DataError: as `precision`, or weights of another shape or that are not positive.
+    ``1/N Σ_i max_{r≤k} y_ir``; arguments, result and errors as `precision`.
     """
-    same = np.ones(len(cut_offs(k)))
-    return _propensity_scored(predictions, truth, inverse_propensity, same)
+    return formulas.hits(find_right_answers(predictions, truth, k))
 
 
-def psndcg(
-    predictions: Predictions,
-    truth: csr_array,
-    inverse_propensity: NDArray[np.floating],
-    k: int = 5,
-) -> NDArray[np.float64]:
-    """Propensity-scored discounted gain: as `psp`, with each ``w`` divided by ``log2(r+1)``."""
-    discount = 1 / np.log2(cut_offs(k) + 1)
-    return _propensity_scored(predictions, truth, inverse_propensity, discount)
+def abandonment(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
+    """Abandonment: the share of documents without a right answer among the first k.
 
-
-def coverage(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
-    """Coverage: of all labels that are true somewhere, the share found right at least once.
-
-    Arguments, result and errors as `precision`; 0 where no document has a label.
+    ``1 - hits``; arguments, result and errors as `precision`. Documents without true labels
+    count as abandoned.
     """
-    hits = _find_hits(predictions, truth, k)
-    first = np.full(hits.n_labels, k, dtype=np.int64)
-    np.minimum.at(first, hits.labels, hits.ranks)
-    found = np.bincount(first, minlength=k + 1)[:k].cumsum()
-    n_true_labels = np.count_nonzero(np.bincount(hits.truth.indices))
-    return found / max(1, n_true_labels)
+    return 1 - hits(predictions, truth, k)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Hits:
-    """The right answers: one entry for each, H in all.
+def auc(predictions: Predictions, truth: csr_array, k: int = 5) -> NDArray[np.float64]:
+    """Area under the ROC curve of the first k answers, averaged over documents.
 
-    Attributes:
-        documents: ``[H]``.
-        labels: ``[H]``.
-        ranks: ``[H]``, from 0.
-        truth: ones where a label is true, ``[N, L]``.
-        k: the largest cut-off.
+    The share of pairs of a right and a wrong answer in which the right one comes first:
+    ``1/N Σ_i Σ_{r<s≤k} y_ir (1 - y_is) / (n_i (k - n_i))`` with ``n_i = Σ_{r≤k} y_ir``. A document
+    without such a pair, be it that all answers are right, counts 0, as in pyxclib. With k = L it
+    is the area over all labels.
+
+    Arguments, result and errors as `precision`.
     """
-
-    documents: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    ranks: NDArray[np.int64]
-    truth: csr_array
-    k: int
-
-    @property
-    def n_documents(self) -> int:
-        return shape_of(self.truth)[0]
-
-    @property
-    def n_labels(self) -> int:
-        return shape_of(self.truth)[1]
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """True labels of each document, ``[N]``."""
-        return np.diff(self.truth.indptr)
-
-    def cumulated(self, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """The weights ``[H]`` (or the number) of the hits among the first 1 … k, ``[k]``."""
-        by_rank = np.bincount(self.ranks, weights=weights, minlength=self.k)
-        return by_rank.astype(np.float64).cumsum()
+    right = find_right_answers(predictions, truth, k)
+    found = right.by_document()
+    wrong = 1 - np.diff(found, axis=1, prepend=0)
+    in_order = (found * wrong).cumsum(axis=1)
+    return (in_order / np.maximum(1, found * (cut_offs(k) - found))).mean(axis=0)
 
 
-def _find_hits(predictions: Predictions, truth: csr_array, k: int) -> _Hits:
-    labels = ranked(predictions, k)[0]
-    true = relevant(truth, "true labels")
-    n_documents, n_labels = shape_of(true)
-    if len(labels) != n_documents or not len(labels):
-        raise DataError(
-            f"predictions for {len(labels)} documents, true labels for {n_documents}",
-            expected="the same documents in both, at least one",
-        )
-    width = label_axis(predictions)
-    if width not in (None, n_labels):
-        raise DataError(
-            f"predictions over {width} labels, true labels over {n_labels}",
-            expected="the same labels in both",
-        )
-    check_label_ids(labels, n_labels)
-    documents = np.repeat(np.arange(len(labels)), np.diff(true.indptr))
-    pairs, ranks = find_pairs(labels, documents, true.indices)
-    repeated = np.flatnonzero(pairs[1:] == pairs[:-1])
-    if len(repeated):
-        pair = pairs[repeated[0]]
-        raise DataError(
-            f"document {documents[pair]} is answered with label {true.indices[pair]} twice",
-            expected="each label once",
-        )
-    return _Hits(
-        documents=documents[pairs],
-        labels=true.indices[pairs].astype(np.int64),
-        ranks=ranks,
-        truth=true,
-        k=k,
-    )
-
-
-def _propensity_scored(
-    predictions: Predictions,
-    truth: csr_array,
-    weights: NDArray[np.floating],
-    discount: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    k = len(discount)
-    hits = _find_hits(predictions, truth, k)
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (hits.n_labels,) or not np.all((weights > 0) & (weights < np.inf)):
-        raise DataError(
-            f"inverse propensities of shape {weights.shape}",
-            expected=f"{hits.n_labels} positive numbers, one for each label",
-        )
-    reached = hits.cumulated(weights[hits.labels] * discount[hits.ranks])
-    parts = (weights[hits.truth.indices], hits.truth.indices, hits.truth.indptr)
-    best = ranked(csr_array(parts, shape=hits.truth.shape), k)[1]
-    possible = np.where(best == -np.inf, 0, best).sum(axis=0) * discount
-    possible = possible.cumsum()
-    return np.divide(reached, possible, out=np.zeros(k), where=possible > 0)
+def _depth(predictions: Predictions, truth: csr_array) -> int:
+    """The last rank that recall at ground truth can look at: of an answer, and of a true label."""
+    rows: Any = predictions
+    if isinstance(predictions, TopK):
+        most = predictions.labels.shape[1]
+    elif issparse(predictions):
+        most = np.diff(rows.indptr).max(initial=0)
+    else:
+        most = np.shape(rows["indices"] if isinstance(predictions, Mapping) else rows)[-1]
+    return max(1, min(int(most), int(np.diff(truth.indptr).max(initial=0))))

@@ -19,7 +19,7 @@ def inverse_propensity(train_labels: csr_array, a: float, b: float) -> NDArray[n
     """The weight of each label: the rarer in training, the larger.
 
     ``1 + C (n_l + B)^-A`` with ``C = (ln N - 1) (B + 1)^A``, where ``n_l`` of the N training
-    documents have label l.
+    documents have label l. (pyxclib adds up the stored values instead, the same where all are 1.)
 
     Args:
         train_labels: the true labels of the training documents, ``[N, L]``.
