@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from scipy.sparse import csr_array
 
-from dexa.data import matrix as module
-from dexa.data import read_label_matrix, read_matrix, write_matrix
+from dexa.data import blocks, read_label_matrix, read_matrix, write_matrix
+from dexa.data import entries as entries_module
+from dexa.data import matrix as matrix_module
+from dexa.data.entries import float_string, parse_rows
 from dexa.data.matrix import label_rows, matrix_shape
 from dexa.errors import DataError, MissingFileError
 
 EXAMPLE = "3 3\n0:1.0 2:0.5\n\n1:2.0\n"
 
-FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+# Beyond these bounds, and at 1e-4, `spelled` is not exact; `test_spelling` has such values.
+FLOATS = st.floats(-(2.0**66), 2.0**66, width=32).filter(
+    lambda x: x == 0 or (abs(x) > 2.0**-66 and abs(x) != np.float32(1e-4))
+)
 ROWS = st.lists(st.dictionaries(st.integers(0, 11), FLOATS, max_size=6), max_size=8)
 
 
@@ -32,8 +38,14 @@ def matrix_of(rows: list[dict[int, float]], n_columns: int = 12) -> csr_array:
 def text_of(rows: list[dict[int, float]], n_columns: int = 12) -> str:
     """The text form, by a loop that is plainly right."""
     lines = [f"{len(rows)} {n_columns}"]
-    lines += [" ".join(f"{i}:{np.float32(row[i])!s}" for i in sorted(row)) for row in rows]
+    lines += [" ".join(f"{i}:{spelled(row[i])}" for i in sorted(row)) for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def spelled(value: float) -> str:
+    """The first of ever more digits that float32 reads as the value, as Python spells them."""
+    attempts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    return repr(float(next(text for text in attempts if np.float32(text) == np.float32(value))))
 
 
 def entries(matrix: csr_array) -> list[dict[int, float]]:
@@ -63,8 +75,8 @@ def test_round_trip_in_blocks_of_any_size(
 ) -> None:
     path = tmp_path / "m.txt"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_READ_BYTES", read_bytes)
-        patch.setattr(module, "_WRITE_ENTRIES", write_entries)
+        patch.setattr(blocks, "READ_BYTES", read_bytes)
+        patch.setattr(matrix_module, "_WRITE_ENTRIES", write_entries)
         write_matrix(path, matrix_of(rows))
         read = read_matrix(path)
         assert path.read_text() == text_of(rows)
@@ -85,7 +97,7 @@ def test_labels_keep_what_is_above_zero(
     path = tmp_path / "m.txt"
     path.write_text(text_of(rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_READ_BYTES", read_bytes)
+        patch.setattr(blocks, "READ_BYTES", read_bytes)
         assert entries(read_label_matrix(path)) == expected
         streamed = [dict(zip(*row, strict=True)) for row in label_rows(path)]
     assert streamed == expected
@@ -132,8 +144,9 @@ def test_reads_what_the_format_allows(
         ("2 3\n\n2:1.0 1:1.0\n", 3, "index 1 after 2; expected ascending"),
         ("2 3\n0:1.0\n0:nan\n", 3, "'0:nan'"),
         ("2 3\n0:1.0\n0:inf\n", 3, "'0:inf'"),
-        ("2 3\n0:1.0\n0:1e39\n", 3, "value inf; expected a finite float32"),
+        ("2 3\n0:1.0\n0:1e39\n", 3, "value 1e[+]39; expected a finite float32"),
         ("2 3\n0:1.0\n0:1e999\n", 3, "value inf; expected a finite float32"),
+        ("2 3\n0:1.0\n9999999999999999:1\n", 3, "'9999999999999999:1'"),
         ("2 3\n0:1.0\n-1:1.0\n", 3, "'-1:1.0'"),
         ("2 3\n0:1.0\n+1:1.0\n", 3, "'[+]1:1.0'"),
         ("2 3\n0:1.0\n1.0:1.0\n", 3, "'1.0:1.0'"),
@@ -163,13 +176,118 @@ def test_faults_name_the_line(
     words: str,
     read_bytes: int,
 ) -> None:
-    monkeypatch.setattr(module, "_READ_BYTES", read_bytes)
+    monkeypatch.setattr(blocks, "READ_BYTES", read_bytes)
     path = tmp_path / "m.txt"
     path.write_text(content)
     with pytest.raises(DataError, match=words) as caught:
         read_matrix(path)
     assert (caught.value.path, caught.value.line) == (path, line)
     assert str(caught.value).startswith(f"{path}:{line}: ")
+
+
+def test_without_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "m.txt"
+    path.write_text("0:1.0 2:0.5\n\n1:2.0\n")
+    assert read_matrix(path, header=False).toarray().tolist() == [[1, 0, 0.5], [0, 0, 0], [0, 2, 0]]
+    path.write_text("")
+    assert read_matrix(path, header=False).shape == (0, 0)
+    path.write_text("0:1.0\n1 2\n")
+    with pytest.raises(DataError, match=r"m\.txt:2: '1'"):
+        read_matrix(path, header=False)
+
+
+@given(rows=st.lists(st.lists(st.tuples(st.integers(0, 11), st.integers(-9, 9)), max_size=6)))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_not_strict_sums_and_fills_up(tmp_path: Path, rows: list[list[tuple[int, int]]]) -> None:
+    path = tmp_path / "m.txt"
+    lines = [" ".join(f"{index}:{value}" for index, value in row) for row in rows]
+    path.write_text(f"{len(rows) + 2} 12\n" + "".join(f"{line}\n" for line in lines))
+    expected: list[dict[int, float]] = []
+    for row in [*rows, [], []]:
+        sums: dict[int, float] = {}
+        for index, value in row:
+            sums[index] = sums.get(index, 0) + value
+        expected.append({index: sums[index] for index in sorted(sums)})
+    assert entries(read_matrix(path, strict=False)) == expected
+
+
+def test_not_strict_is_still_exact(tmp_path: Path) -> None:
+    path = tmp_path / "m.txt"
+    for content, line, words in (
+        ("1 3\n1:1\n\n", 3, "row 2"),
+        ("1 3\n1:1 3:1\n", 2, "index 3"),
+        ("1 3\n1:1e39\n", 2, "value 1e"),
+    ):
+        path.write_text(content)
+        with pytest.raises(DataError, match=words) as caught:
+            read_matrix(path, strict=False)
+        assert caught.value.line == line
+
+
+def test_sums_beyond_float32_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.txt"
+    path.write_text("1 3\n1:3e38 1:3e38\n")
+    with pytest.raises(DataError, match=r"m\.txt:2: the values of index 1 add up to inf"):
+        read_matrix(path, strict=False)
+
+
+def test_gzipped(tmp_path: Path) -> None:
+    path = tmp_path / "m.txt.gz"
+    path.write_bytes(gzip.compress(EXAMPLE.encode()))
+    assert read_matrix(path).nnz == 3
+    content = gzip.compress(EXAMPLE.encode() * 40)
+    for broken in (content[:-12], content[:10] + b"\xff" * 40, b"1 3\n\n"):
+        path.write_bytes(broken)
+        with pytest.raises(DataError, match=r"m\.txt\.gz:\d+: broken gzip"):
+            read_matrix(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "spelling"),
+    [
+        (0.0, "0.0"),
+        (-0.0, "-0.0"),
+        (100, "100.0"),
+        (0.1, "0.1"),
+        (1e-4, "1e-04"),
+        (1.0001e-4, "0.00010001"),
+        (1.234e-5, "1.234e-05"),
+        (1e-45, "1e-45"),
+        (1234567.8, "1234567.8"),
+        (123456789, "123456790.0"),
+        (-1e10, "-10000000000.0"),
+        (9e15, "9000000000000000.0"),
+        (1e16, "1e+16"),
+        (3.4028235e38, "3.4028235e+38"),
+    ],
+)
+def test_spelling(tmp_path: Path, value: float, spelling: str) -> None:
+    """As NumPy 2.0 writes float32, whatever NumPy is installed."""
+    path = tmp_path / "m.txt"
+    write_matrix(path, csr_array(([value], [0], [0, 1]), shape=(1, 1)))
+    assert path.read_text() == f"1 1\n0:{spelling}\n"
+    assert read_matrix(path).data[0] == np.float32(value)
+    assert float_string(np.float32(value)) == spelling
+
+
+PIECES = ["1:", "2:3", " ", "\n", ":", "1.5", "-", "+", "e", "E5", ".", "0", "0:1", "x", "#"]
+PIECES += ["qid:3 ", "\t", "\r", "nan", "inf", "0x1", "1e999", ",", '"']
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
+@settings(deadline=None)
+def test_the_fast_way_reads_as_the_slow_one(pieces: list[str]) -> None:
+    block = "".join(pieces).encode() + b"\n"
+    ways = []
+    for table_numbers in (entries_module._table_numbers, lambda _: None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(entries_module, "_table_numbers", table_numbers)
+            try:
+                rows = parse_rows(block, np.arange(block.count(b"\n")), Path("m.txt"))
+                ways.append([column.tolist() for column in rows])
+            except DataError as error:
+                ways.append(str(error))
+    assert ways[0] == ways[1]
 
 
 def test_labels_are_never_negative_nor_none(tmp_path: Path) -> None:
@@ -224,7 +342,7 @@ def test_write_refuses_what_it_could_not_read(tmp_path: Path, value: float) -> N
 
 
 def test_large_matrices_take_a_moment(tmp_path: Path) -> None:
-    """134,835 × 131,073 with 284,746 entries: at most 0.3 s to read and 0.5 s to write."""
+    """134,835 × 131,073 with 284,746 entries: at most 0.15 CPU-s to read, 0.3 to write."""
     draw = np.random.default_rng(0)
     cells = np.unique(draw.integers(0, 134_835 * 131_073, 284_746))
     counts = np.bincount(cells // 131_073, minlength=134_835)
@@ -233,8 +351,8 @@ def test_large_matrices_take_a_moment(tmp_path: Path) -> None:
         shape=(134_835, 131_073),
     )
     path = tmp_path / "m.txt"
-    assert _fastest(lambda: write_matrix(path, matrix)) < 0.5
-    assert _fastest(lambda: read_matrix(path)) < 0.3
+    assert _fastest(lambda: write_matrix(path, matrix)) < 0.3
+    assert _fastest(lambda: read_matrix(path)) < 0.15
     read = read_matrix(path)
     assert np.array_equal(read.indptr, matrix.indptr)
     assert np.array_equal(read.indices, matrix.indices)

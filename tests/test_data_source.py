@@ -125,6 +125,6 @@ def test_memory_does_not_grow_with_rows(tmp_path: Path, form: str) -> None:
             row = json.dumps({"text": text, "labels": ["a"]}) + "\n"
             (folder / "train.jsonl").write_text(row * n)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("dexa.data.matrix._READ_BYTES", 1 << 12)
+            patch.setattr("dexa.data.blocks.READ_BYTES", 1 << 12)
             peaks.append(_grown_memory(open_source(folder)))
     assert peaks[1] < 1.2 * peaks[0] + 10_000

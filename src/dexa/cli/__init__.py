@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typer
 
+from dexa.cli.compare import compare
+from dexa.cli.convert import convert
 from dexa.cli.dataset import wordnet
 from dexa.cli.demo import demo
 from dexa.cli.encode import encode
@@ -18,7 +20,7 @@ from dexa.cli.predict import predict
 from dexa.cli.prepare import prepare
 from dexa.cli.train import train
 
-COMMANDS = (prepare, train, predict, evaluate, encode, info, demo)
+COMMANDS = (prepare, train, predict, evaluate, compare, encode, info, convert, demo)
 DATASET_COMMANDS = (wordnet,)
 
 

@@ -8,27 +8,52 @@ from __future__ import annotations
 
 from dexa.data.dataset import Dataset, Split, default_fields
 from dexa.data.facts import dataset_facts
+from dexa.data.features import TextFeatures, fit_features
 from dexa.data.files import DataWarning
 from dexa.data.filters import read_filter_pairs, write_filter_pairs
+from dexa.data.forms import Form, convert
 from dexa.data.matrix import read_label_matrix, read_matrix, write_matrix
+from dexa.data.npz import read_npz, write_npz
 from dexa.data.rows import Row, Source
+from dexa.data.single_file import SingleFile, read_single_file, write_single_file
 from dexa.data.source import load_dataset, open_source
+from dexa.data.vectors import (
+    TokenVectors,
+    read_dense,
+    read_token_vectors,
+    read_vocabulary,
+    write_vocabulary,
+)
 from dexa.data.wordnet import build_wordnet
 
 __all__ = [
     "DataWarning",
     "Dataset",
+    "Form",
     "Row",
+    "SingleFile",
     "Source",
     "Split",
+    "TextFeatures",
+    "TokenVectors",
     "build_wordnet",
+    "convert",
     "dataset_facts",
     "default_fields",
+    "fit_features",
     "load_dataset",
     "open_source",
+    "read_dense",
     "read_filter_pairs",
     "read_label_matrix",
     "read_matrix",
+    "read_npz",
+    "read_single_file",
+    "read_token_vectors",
+    "read_vocabulary",
     "write_filter_pairs",
     "write_matrix",
+    "write_npz",
+    "write_single_file",
+    "write_vocabulary",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from dexa.data import Row
+from dexa.data.entries import float_string
 from dexa.errors import DataError
 from dexa.preparation.manifest import token_files
 from dexa.storage import atomic_file
@@ -97,4 +98,4 @@ def matrix_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[list
 
 def _matrix_row(row: Row) -> str:
     pairs = zip(row.labels, row.values, strict=True)
-    return " ".join(f"{label}:{np.float32(value)!s}" for label, value in pairs) + "\n"
+    return " ".join(f"{label}:{float_string(np.float32(value))}" for label, value in pairs) + "\n"

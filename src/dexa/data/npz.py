@@ -1,0 +1,94 @@
+"""Sparse matrices as SciPy's ``.npz`` archives: the field's predictions, and labels or features."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, load_npz, save_npz
+
+from dexa.data.files import opened
+from dexa.data.matrix import canonical_csr, shape_of, writable_csr
+from dexa.errors import DataError
+from dexa.storage import atomic_file
+
+# What NumPy, SciPy and zipfile raise for archives that are broken, cut short or of something else.
+_BROKEN = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def read_npz(path: str | Path) -> csr_array:
+    """Read a sparse matrix that `scipy.sparse.save_npz` wrote, in any of its formats.
+
+    Nothing in the archive is ever unpickled.
+
+    Returns:
+        float32 ``[rows, cols]``, indices sorted in each row and repeated ones summed; a stored 0
+        stays an entry.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: it is no such matrix, an index is out of range, or a value is not a finite
+            float32; the message names the row.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        try:
+            matrix = csr_array(load_npz(file))
+            matrix.check_format(full_check=True)
+            if matrix.dtype.kind not in "fiub":
+                raise TypeError(f"values of type {matrix.dtype}")
+            values = matrix.data.astype(np.float64)
+        except _BROKEN as error:
+            raise DataError(
+                f"not a sparse matrix: {str(error).splitlines()[0] if str(error) else error!r}",
+                expected="an archive written by scipy.sparse.save_npz",
+                path=path,
+            ) from error
+    with np.errstate(over="ignore"):
+        matrix = csr_array((values.astype(np.float32), matrix.indices, matrix.indptr), matrix.shape)
+    matrix.sum_duplicates()
+    unfit = np.flatnonzero(~np.isfinite(matrix.data))
+    if len(unfit):
+        row = int(np.searchsorted(matrix.indptr, unfit[0], side="right"))
+        raise DataError(
+            f"value {matrix.data[unfit[0]]:g} in row {row}", expected="a finite float32", path=path
+        )
+    return canonical_csr(matrix.data, matrix.indices, matrix.indptr, shape_of(matrix))
+
+
+def write_npz(path: str | Path, matrix: csr_array) -> None:
+    """Write a sparse matrix as an archive, atomically, as the field does: CSR, not compressed.
+
+    The same matrix always gives the same bytes.
+
+    Args:
+        path: the file to write.
+        matrix: ``[rows, cols]``, written as float32; indices are sorted and duplicates summed
+            first, on a copy.
+
+    Raises:
+        DataError: a value is not finite.
+        StorageError: the disk refused.
+    """
+    path = Path(path)
+    matrix = writable_csr(matrix, path)
+    plain = canonical_csr(matrix.data, matrix.indices, matrix.indptr, shape_of(matrix))
+    with atomic_file(path) as draft, draft.open("wb") as file:
+        save_npz(file, plain, compressed=False)
