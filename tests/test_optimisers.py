@@ -1,13 +1,14 @@
-"""Row-wise Adam against PyTorch's dense Adam, and the learning-rate schedule."""
+"""Row-wise Adam against PyTorch's dense Adam and across the bus, rates and their schedule."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dexa.optimisers import RowAdam, linear_schedule
+from dexa.optimisers import HostRowAdam, Rate, RowAdam, linear_schedule
 
 # Bias corrections are computed in float32: 1 - 0.999 keeps five digits there.
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
@@ -146,7 +147,110 @@ def test_a_state_that_is_kept_goes_on_to_the_same_bits() -> None:
         assert torch.equal(three.state()[name], kept)
 
 
-# the schedule
+def test_bfloat16_moments_follow_those_of_float32() -> None:
+    exact, rounded = table(40, 64, torch.float32), table(40, 64, torch.float32)
+    start = exact.clone()
+    one, two = RowAdam(exact), RowAdam(rounded, moments=torch.bfloat16)
+    assert {kept.dtype for kept in two.state().values()} == {torch.bfloat16, torch.int32}
+    for step in range(30):
+        rows = torch.arange(step % 3, 40, 3)
+        for adam in (one, two):
+            adam.update(rows, gradient(step, len(rows), 64).float(), 0.01)
+    assert (exact - start).norm() > 50 * (exact - rounded).norm()
+    assert one.updates.tolist() == two.updates.tolist()
+
+
+# tables in host memory
+
+HERE = [
+    ("cpu", torch.float32),
+    ("cpu", torch.bfloat16),
+    pytest.param("cuda", torch.float32, marks=pytest.mark.gpu),
+    pytest.param("cuda", torch.bfloat16, marks=pytest.mark.gpu),
+]
+
+
+def overlapping_batches(draw: np.random.Generator, rows: int, count: int) -> list[torch.Tensor]:
+    """Ascending rows; most are in the next batch too, and some batches are empty."""
+    sizes = draw.integers(0, rows + 1, count)
+    return [torch.from_numpy(np.sort(draw.permutation(rows)[:size])) for size in sizes]
+
+
+@pytest.mark.parametrize(("device", "moments"), HERE)
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_from_host_memory_move_as_those_on_the_device(
+    device: str, moments: torch.dtype, seed: int
+) -> None:
+    """Whatever is fetched before the update of the batch before is written back."""
+    draw, place = np.random.default_rng(seed), torch.device(device)
+    start = table(30, 40, torch.float32)
+    host = start.clone().pin_memory() if device == "cuda" else start.clone()
+    ours = HostRowAdam(host, place, moments=moments)
+    theirs = RowAdam(start.to(place), moments=moments)
+    batches = overlapping_batches(draw, 30, 40)
+    for step, rows in enumerate(batches):
+        rows = rows.to(place)
+        following = None
+        if step + 1 < len(batches) and draw.random() < 0.7:
+            following = batches[step + 1].to(place)
+        ours.prepare(rows, following)
+        assert torch.equal(ours.rows(rows), theirs.rows(rows)), step
+        theirs.prepare(rows, following)
+        g = gradient(step, len(rows), 40).float().to(place)
+        for adam in (ours, theirs):
+            adam.update(rows, g, 0.05 / (step + 1))
+    ours.settle()
+    assert torch.equal(host, theirs.table.cpu())
+    for name, kept in theirs.state().items():
+        assert torch.equal(ours.state()[name].cpu(), kept.cpu()), name
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_kept_state_of_rows_in_host_memory(device: str) -> None:
+    """Rows that were on their way when it was kept do not come back."""
+    place = torch.device(device)
+
+    def begun() -> HostRowAdam:
+        host = table(6, 4, torch.float32)
+        return HostRowAdam(host.pin_memory() if device == "cuda" else host, place)
+
+    def step(adam: HostRowAdam, number: int) -> None:
+        rows = torch.tensor([0, 2, 3], device=place)
+        adam.prepare(rows, rows)
+        adam.update(rows, gradient(number, 3).float().to(place), 0.1)
+
+    whole, first, second = begun(), begun(), begun()
+    for number in range(3):
+        step(whole, number)
+    for number in range(2):
+        step(first, number)
+    step(second, 7)  # of a life before, which is forgotten
+    second.load_state({name: kept.clone() for name, kept in first.state().items()})
+    second.table.copy_(first.table)
+    step(second, 2)
+    for adam in (whole, second):
+        adam.settle()
+    assert torch.equal(second.table, whole.table)
+    for name, kept in whole.state().items():
+        assert torch.equal(second.state()[name], kept), name
+
+
+# the rate and its schedule
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_rate_is_read_where_steps_run(device: str) -> None:
+    rate = Rate(torch.device(device))
+    held = rate.value
+    for number in (0.5, 0.25):
+        rate.set(number)
+        assert float(rate.value) == number
+    if device == "cuda":
+        assert rate.value is held  # a recorded step reads the place, not the number
+    start = torch.zeros(2, 3, device=device)
+    RowAdam(start).update(torch.tensor([1], device=device), torch.ones(1, 3, device=device),
+                          rate.value)  # fmt: skip
+    assert start.cpu()[1].tolist() == pytest.approx([-0.25] * 3, rel=1e-4)
 
 
 def test_the_schedule_by_hand() -> None:

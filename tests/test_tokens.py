@@ -1,4 +1,6 @@
-"""Token arrays, batches, packed rows and tokenizers against loops over texts."""
+"""Token arrays, batches, groups and tokenizers against loops over texts."""
+
+# Over 300 lines: tests mirror modules, a file each.
 
 from __future__ import annotations
 
@@ -13,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from dexa import tokens
 from dexa.errors import DataError
 from dexa.tokens import (
     TextTokenizer,
     TokenArray,
+    TokenGroups,
+    group_width,
+    grouped,
     joined,
     offsets_of,
-    pack,
-    row_width,
-    same_text,
+    round_number,
     send,
 )
 
@@ -108,83 +110,169 @@ def test_sending_shares_or_copies_the_values() -> None:
     assert send(np.array([3, 1]), CPU).tolist() == [3, 1]
 
 
-# packed rows
+# groups
+
+LENGTHS = st.sampled_from([0, 1, 2, 21, 32, 33, 63, 64]) | st.integers(0, 64)
+batches_of_lengths = st.lists(st.lists(LENGTHS, max_size=25), min_size=1, max_size=4)
 
 
-@st.composite
-def lengths_and_width(draw: st.DrawFn) -> tuple[list[int], int]:
-    width = draw(st.sampled_from([4, 7, 64, 96]))
-    lengths = st.sampled_from([0, 1, 2, width // 2, width - 1, width]) | st.integers(0, width)
-    return draw(st.lists(lengths, max_size=20)), width
+def numbered(lengths: list[int]) -> list[list[int]]:
+    """Texts of these lengths, told apart by their tokens."""
+    return [list(range(200 * n + 1, 200 * n + 1 + length)) for n, length in enumerate(lengths)]
 
 
-@settings(max_examples=150, deadline=None)
-@given(lengths_and_width(), st.sampled_from([1, 3]))
-def test_every_text_lies_in_one_row_in_order(
-    lengths_and_width: tuple[list[int], int], multiple: int
+def check(groups: TokenGroups, texts: list[list[int]], first_position: int) -> None:
+    """Groups hold the texts of a batch, whole and in order, and nothing else."""
+    total, edges = len(groups.ids), groups.edges.tolist()
+    assert groups.ids.dtype == groups.positions.dtype == groups.places.dtype == torch.int64
+    assert groups.texts.dtype == groups.edges.dtype == torch.int32
+    assert len(groups.positions) == len(groups.texts) == total
+    assert sorted(groups.places.tolist()) == list(range(len(texts)))
+    assert len(groups.starts) == len(groups.counts) == len(texts)
+    owners = [-1] * total
+    group_of = [g for g, (a, b) in enumerate(itertools.pairwise(edges)) for _ in range(a, b)]
+    for text, number in zip(texts, groups.places.tolist(), strict=True):
+        start, count = int(groups.starts[number]), int(groups.counts[number])
+        own = slice(start, start + count)
+        assert groups.ids[own].tolist() == text
+        assert groups.positions[own].tolist() == [first_position + i for i in range(len(text))]
+        assert len(set(group_of[own])) <= 1
+        owners[own] = [number] * count
+    assert groups.texts.tolist() == owners
+    assert not groups.ids[groups.texts < 0].any()
+    assert (groups.positions[groups.texts < 0] == first_position).all()
+    assert edges[0] == 0
+    assert edges[-1] == total
+    assert all(0 <= b - a <= groups.width for a, b in itertools.pairwise(edges))
+    if groups.in_rows:
+        assert edges == list(range(0, total + 1, groups.width))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    batches=batches_of_lengths,
+    first_position=st.sampled_from([0, 2]),
+    in_rows=st.booleans(),
+    budget=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_groups_against_a_loop(
+    batches: list[list[int]], first_position: int, in_rows: bool, budget: bool, seed: int
 ) -> None:
-    lengths, width = lengths_and_width
-    texts = [list(range(100 * b + 1, 100 * b + 1 + n)) for b, n in enumerate(lengths)]
-    batch = array_of(texts).batch(np.arange(len(texts)))
-    rows = pack(batch, width, multiple=multiple)
-    assert rows.ids.shape == rows.positions.shape == rows.texts.shape
-    assert rows.ids.shape[1] == width
-    assert rows.ids.shape[0] % multiple == 0
-    for b, text in enumerate(texts):
-        row, column = (rows.texts == b).nonzero(as_tuple=True)
-        assert row.unique().numel() <= 1
-        assert column.tolist() == list(range(column[0], column[0] + len(text))) if text else True
-        assert rows.ids[row, column].tolist() == text
-        assert rows.positions[row, column].tolist() == list(range(len(text)))
-    padding = rows.texts == len(texts)
-    assert int(padding.sum()) == rows.texts.numel() - sum(lengths)
-    assert not rows.ids[padding].any()
-    assert not rows.positions[padding].any()
+    """Several batches at once, whose texts lie anywhere among all, some of them more than once."""
+    texts = numbered([length for batch in batches for length in batch])
+    draw = np.random.default_rng(seed)
+    array = array_of(texts)
+    rows = [draw.integers(-1, len(texts), len(batch)) for batch in batches]
+    made = grouped(array, rows, first_position=first_position, in_rows=in_rows, budget=budget)
+    assert len(made) == len(rows)
+    for groups, some in zip(made, rows, strict=True):
+        assert groups.width == 64
+        assert groups.in_rows == in_rows
+        check(groups, [texts[i] if i >= 0 else [] for i in some], first_position)
 
 
 @settings(max_examples=50, deadline=None)
-@given(lengths_and_width())
-def test_tokens_are_found_again_in_the_flattened_rows(
-    lengths_and_width: tuple[list[int], int],
+@given(batches=batches_of_lengths, in_rows=st.booleans(), budget=st.booleans())
+def test_batches_at_once_are_those_made_one_at_a_time(
+    batches: list[list[int]], in_rows: bool, budget: bool
 ) -> None:
-    lengths, width = lengths_and_width
-    texts = [[b + 1] * n for b, n in enumerate(lengths)]
-    batch = array_of(texts).batch(np.arange(len(texts)))
-    rows = pack(batch, width)
-    assert rows.ids.flatten()[rows.places].tolist() == batch.ids.tolist()
-    assert rows.text_of_token.tolist() == [b for b, n in enumerate(lengths) for _ in range(n)]
-    assert rows.texts.flatten()[rows.places].tolist() == rows.text_of_token.tolist()
+    array = array_of(numbered([length for batch in batches for length in batch]))
+    rows = np.split(np.arange(len(array)), np.cumsum([len(batch) for batch in batches])[:-1])
+    together = grouped(array, rows, in_rows=in_rows, budget=budget)
+    for ours, some in zip(together, rows, strict=True):
+        (alone,) = grouped(array, [some], in_rows=in_rows, budget=budget)
+        for name, value in vars(alone).items():
+            same = torch.equal if isinstance(value, torch.Tensor) else lambda a, b: a == b
+            assert same(getattr(ours, name), value), name
+
+
+@pytest.mark.parametrize("longest", [65, 128, 129, 200])
+@pytest.mark.parametrize("in_rows", [False, True])
+def test_groups_are_as_wide_as_the_longest_text_asks(longest: int, in_rows: bool) -> None:
+    texts = numbered([longest, 1, 60, 64, 0, 2, longest - 1, longest // 2, 1])
+    rows = [np.array([1, 2]), np.arange(len(texts))]
+    for groups, some in zip(grouped(array_of(texts), rows, in_rows=in_rows), rows, strict=True):
+        assert groups.width == group_width(longest)
+        check(groups, [texts[i] for i in some], 0)
+
+
+@pytest.mark.parametrize("in_rows", [False, True])
+@pytest.mark.parametrize("budget", [False, True])
+def test_batches_without_tokens_have_groups(in_rows: bool, budget: bool) -> None:
+    """A step of a transformer on no token at all would be an error."""
+    rows = [np.zeros(0, np.int64), np.array([0, -1, 1]), np.full(3, -1)]
+    for array in (array_of([[], []]), array_of([[], [], [7]])):
+        for groups, some in zip(
+            grouped(array, rows, in_rows=in_rows, budget=budget), rows, strict=True
+        ):
+            assert len(groups.ids) > 0
+            check(groups, [[] for _ in some], 0)
+    (none,) = grouped(array_of([]), rows[:1], in_rows=in_rows, budget=budget)
+    check(none, [], 0)
+    assert grouped(array_of([]), []) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 400), st.integers(0, 2**16), st.booleans())
+def test_batches_of_like_size_have_one_shape(count: int, seed: int, in_rows: bool) -> None:
+    draw = np.random.default_rng(seed)
+    lengths = draw.integers(0, 65, 2 * count)
+    array = array_of(numbered(lengths.tolist()))
+    rows = [np.arange(count), count + np.arange(count)]
+    made = grouped(array, rows, in_rows=in_rows, budget=True)
+    for groups in made:
+        total = len(groups.ids)
+        if in_rows:
+            assert total == 64 * round_number(total // 64, 64)
+        else:
+            assert total == round_number(total, 1024)
+            assert 0 <= total - int(groups.counts.sum()) <= max(1024, total / 16)
+    if len(made[0].ids) == len(made[1].ids):
+        for name, value in vars(made[0]).items():
+            if isinstance(value, torch.Tensor):
+                assert value.shape == getattr(made[1], name).shape, name
+
+
+@pytest.mark.parametrize("budget", [False, True])
+@pytest.mark.parametrize("width", [64, 128])
+def test_texts_of_every_length_find_room(width: int, budget: bool) -> None:
+    """The emptiest groups there can be: a text of each share alone, and many empty ones."""
+    texts = numbered([*range(width + 1), *[0] * 500])
+    (groups,) = grouped(array_of(texts), [np.arange(len(texts))], budget=budget)
+    check(groups, texts, 0)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=200))
-def test_rows_are_more_than_half_full(lengths: list[int]) -> None:
-    """n tokens share a row with ``64 // n`` texts, so only the last row of a share is emptier."""
-    batch = array_of([[1] * n for n in lengths]).batch(np.arange(len(lengths)))
+def test_groups_are_more_than_half_full(lengths: list[int]) -> None:
+    """n tokens share a group with ``64 // n`` texts, so only the last of a share is emptier."""
+    array = array_of([[1] * n for n in lengths])
     shares = {64 // n for n in lengths}
-    assert len(pack(batch, 64).ids) <= 2 * sum(lengths) / 64 + len(shares)
-
-
-def test_no_texts_need_no_rows() -> None:
-    batch = array_of([]).batch(np.zeros(0, np.int64))
-    assert pack(batch, 64).ids.shape == (0, 64)
-    assert pack(batch, 64, multiple=8).places.shape == (0,)
-
-
-@given(st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=3))
-def test_a_token_sees_its_own_text(owners: list[list[int]]) -> None:
-    mask = same_text(torch.tensor(owners))
-    assert mask.shape == (len(owners), 1, 5, 5)
-    for r, row in enumerate(owners):
-        assert mask[r, 0].tolist() == [[a == b for b in row] for a in row]
+    for in_rows in (False, True):
+        (groups,) = grouped(array, [np.arange(len(lengths))], in_rows=in_rows)
+        assert len(groups.edges) - 1 <= 2 * sum(lengths) / 64 + len(shares)
 
 
 @pytest.mark.parametrize(
     ("longest", "width"),
     [(0, 64), (1, 64), (64, 64), (65, 128), (128, 128), (129, 192), (512, 512)],
 )
-def test_the_width_of_rows(longest: int, width: int) -> None:
-    assert row_width(longest) == width
+def test_the_width_of_groups(longest: int, width: int) -> None:
+    assert group_width(longest) == width
+
+
+@given(st.integers(0, 10**9), st.sampled_from([1, 64, 256, 1024]))
+def test_round_numbers(count: int, least: int) -> None:
+    number = round_number(count, least)
+    assert number > 0
+    assert number % least == 0
+    assert 0 <= number - count <= max(least - (count > 0), count / 16)
+    assert round_number(number, least) == number
+
+
+def test_round_numbers_are_few() -> None:
+    assert len({round_number(count, 1) for count in range(1, 2**16)}) <= 16 * 13
 
 
 # tokenizers
@@ -234,7 +322,7 @@ def test_a_very_long_text_is_cut_by_characters_first() -> None:
 
 
 def test_texts_may_come_from_an_iterator_in_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "_CHUNK", 2)
+    monkeypatch.setattr("dexa.tokens.tokenizer._CHUNK", 2)
 
     def stream() -> Iterator[str]:
         yield from TEXTS
@@ -304,7 +392,7 @@ def test_padded_arrays_give_the_tokens_of_the_texts(tokenizer: TextTokenizer, ki
 def test_padded_arrays_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["red", "green house", "", "tree"] * 10
     ids, mask = padded(texts)
-    monkeypatch.setattr(tokens, "_CHUNK", 1)
+    monkeypatch.setattr("dexa.tokens.tokenizer._CHUNK", 1)
     assert texts_of(whole().from_padded(ids, mask, "x.npy")) == texts_of(whole()(texts))
 
 

@@ -23,10 +23,12 @@ from dexa.auxiliary import AuxiliaryBank, initial_bank
 from dexa.encoders import BagOfTokens, encode, open_encoder
 from dexa.errors import DataError, DeviceError, DivergenceError, ModelFolderError, StorageError
 from dexa.losses import hard_negative_triplet, multi_positive_triplet
+from dexa.negatives import mask
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray, offsets_of
 from dexa.training import checkpoints as checkpoints_module
 from dexa.training import choose_device
+from dexa.training.batch import Batch
 from dexa.training.checkpoints import Checkpoints
 from dexa.training.classifier_stage import ClassifierStage
 from dexa.training.corpus import Corpus, make_corpus
@@ -186,6 +188,13 @@ def recipe_with(tiny_encoder: Path, changes: dict[str, Any]) -> Recipe:
     )
 
 
+def drawn(stage: EncoderStage, epoch: int) -> torch.Tensor:
+    """The label drawn for each document."""
+    pairs = stage.batches._drawn(epoch, torch.arange(stage.corpus.documents))
+    assert pairs.places.tolist() == list(range(stage.corpus.documents))
+    return pairs.labels
+
+
 def written_out(stage: EncoderStage, epoch: int, step: int) -> tuple[torch.Tensor, list]:
     """The loss of a batch, and the leaves it is a function of: table, block, bank."""
     bag, vectors = copy.deepcopy(stage.encoder), stage.bank.vectors.clone().requires_grad_()
@@ -193,7 +202,7 @@ def written_out(stage: EncoderStage, epoch: int, step: int) -> tuple[torch.Tenso
     bag.eval()  # for a dense gradient of the table
     corpus, size = stage.corpus, stage.batch_size
     documents = stage.order[step * size : (step + 1) * size].tolist()
-    positives = [int(stage._drawn(epoch)[d]) for d in documents]
+    positives = drawn(stage, epoch)[documents].tolist()
     labels = sorted(set(positives))
     text = bag(corpus.texts.batch(np.arange(len(corpus.texts))))
     similarity = torch.stack(
@@ -289,11 +298,11 @@ def test_biases_and_norms_are_not_decayed(corpus, tiny_encoder) -> None:
 
 def test_positives_are_drawn_anew_in_each_epoch(corpus, tiny_encoder) -> None:
     stage = encoder_stage(corpus, tiny_encoder)
-    drawn = [stage._drawn(epoch).tolist() for epoch in range(8)]
-    assert drawn[0] == stage._drawn(0).tolist()
-    assert len({tuple(d) for d in drawn}) > 1
+    labels = [drawn(stage, epoch).tolist() for epoch in range(8)]
+    assert labels[0] == drawn(stage, 0).tolist()
+    assert len({tuple(d) for d in labels}) > 1
     truth = corpus.labels.toarray()
-    assert all(truth[i, label] for d in drawn for i, label in enumerate(d))
+    assert all(truth[i, label] for d in labels for i, label in enumerate(d))
 
 
 def test_an_epoch_sees_every_document_and_the_last_batch_may_be_short(corpus, tiny_encoder) -> None:
@@ -334,7 +343,7 @@ def classifier_stage(corpus: Corpus, tiny_encoder: Path, **changes: Any) -> Clas
     options = recipe_with(tiny_encoder, changes).classifier_stage
     documents = encode(bag, corpus.document_tokens())
     labels = encode(bag, corpus.label_tokens())
-    return ClassifierStage(corpus, documents, labels, options, seed=3)
+    return ClassifierStage(corpus, documents, labels, options, seed=3, device=CPU)
 
 
 def test_a_step_of_the_classifier_stage_is_the_method_written_out(corpus, tiny_encoder) -> None:
@@ -373,16 +382,161 @@ def test_a_step_of_the_classifier_stage_is_the_method_written_out(corpus, tiny_e
     assert torch.equal(stage.weights[still], before[still])
 
 
-def test_dropout_drops_its_share_and_depends_on_the_place(corpus, tiny_encoder) -> None:
-    stage = classifier_stage(corpus, tiny_encoder, classifier_stage__dropout=0.25)
-    rows = np.arange(corpus.documents)
-    one = stage._dropped(rows, 0, 0)
-    assert torch.equal(one, stage._dropped(rows, 0, 0))
-    for epoch, step in ((0, 1), (1, 0)):
-        assert not torch.equal(one, stage._dropped(rows, epoch, step))
-    assert (one == 0).float().mean().item() == pytest.approx(0.25, abs=0.06)
-    kept = one != 0
-    assert torch.equal(one[kept], stage.documents[kept])
+def test_draws_for_dropout_depend_on_the_place_alone(corpus, tiny_encoder, monkeypatch) -> None:
+    def draws(places: list[tuple[int, int]]) -> list[torch.Tensor]:
+        stage = classifier_stage(corpus, tiny_encoder)
+        seen: list[torch.Tensor] = []
+        monkeypatch.setattr(stage, "recorded", lambda batch: seen.append(batch.draws))
+        stage.begin(0)
+        for place in places:
+            torch.rand(3)
+            stage.step(*place)
+        return seen
+
+    one, other, later = draws([(0, 1), (0, 2), (1, 1)])
+    assert torch.equal(draws([(0, 1)])[0], one)
+    assert not torch.equal(one, other)
+    assert not torch.equal(one, later)
+    for share in (0.1, 0.5, 0.9):
+        assert (one < share).float().mean().item() == pytest.approx(share, abs=0.1)
+
+
+@pytest.mark.parametrize("dropout", [0.25, 0.75])
+def test_dropout_leaves_what_is_drawn_at_least_as_high(
+    corpus, tiny_encoder, monkeypatch, dropout: float
+) -> None:
+    """The loss of vectors without the dropped elements, scaled to unit length again."""
+    stage = classifier_stage(corpus, tiny_encoder, classifier_stage__dropout=dropout)
+    train, seen = stage._train, []
+    monkeypatch.setattr(stage, "recorded", lambda batch: seen.append(batch) or train(batch))
+    stage.begin(0)
+    before = stage.weights.clone()
+    loss = stage.step(0, 1)
+    (batch,) = seen
+    vectors = F.normalize(batch.vectors.masked_fill(batch.draws < dropout, 0), dim=1)
+    options, shape = stage.options, (len(vectors), len(batch.labels))
+    expected = multi_positive_triplet(
+        vectors @ F.normalize(before[batch.labels], dim=1).T,
+        mask(batch.true, *shape),
+        mask(batch.known, *shape),
+        margin=options.margin,
+        positives=options.positives,
+        negatives=options.negatives,
+    )
+    torch.testing.assert_close(loss, expected)
+
+
+def test_moments_of_bfloat16_train_nearly_the_same_classifiers(corpus, tiny_encoder) -> None:
+    stages = [
+        classifier_stage(corpus, tiny_encoder, classifier_stage__moments=moments)
+        for moments in ("float32", "bfloat16")
+    ]
+    start = stages[0].weights.clone()
+    for stage in stages:
+        for epoch in range(2):
+            stage.begin(epoch)
+            for step in range(stage.steps()):
+                assert stage.step(epoch, step).isfinite()
+    exact, rounded = (stage.weights for stage in stages)
+    assert stages[1].tensors()["adam.second"].dtype == torch.bfloat16
+    assert 0 < (rounded - exact).norm() < 0.1 * (exact - start).norm()
+
+
+# a batch that is encoded in pieces
+
+
+def either_stage(
+    corpus: Corpus, tiny_encoder: Path, kind: str, dropout: float = 0.0, **changes: Any
+) -> EncoderStage:
+    """An encoder stage of a bag or of a transformer over the same vocabulary."""
+    if kind == "bag":
+        return encoder_stage(corpus, tiny_encoder, **changes)
+    transformer = open_encoder(str(tiny_encoder), max_length=14, dropout=dropout)
+    changes["encoder__dropout"] = dropout
+    vectors = 0.1 * torch.randn(5, 16, generator=torch.Generator().manual_seed(1))
+    bank = AuxiliaryBank(vectors, np.arange(24) % 5)
+    return EncoderStage(corpus, transformer, bank, recipe_with(tiny_encoder, changes), seed=3)
+
+
+def gradients_of_a_step(stage: EncoderStage, monkeypatch) -> tuple[torch.Tensor, list]:
+    """The loss of a step and all that its update would be given."""
+    found: list[torch.Tensor] = []
+
+    def update(batch: Batch, leaf: torch.Tensor | None) -> None:
+        assert leaf is not None
+        assert leaf.grad is not None
+        gradients = [p.grad for p in stage.encoder.parameters() if p.grad is not None]
+        found.extend(g.to_dense() for g in [leaf.grad, *gradients])
+
+    monkeypatch.setattr(stage, "_update", update)
+    stage.begin(0)
+    return stage.step(0, 1), found
+
+
+@pytest.mark.parametrize("kind", ["bag", "transformer"])
+@pytest.mark.parametrize("at_once", [1, 5, 16, 31])
+def test_pieces_give_the_gradient_of_the_whole(
+    corpus, tiny_encoder, monkeypatch, kind: str, at_once: int
+) -> None:
+    whole = either_stage(corpus, tiny_encoder, kind)
+    pieces = either_stage(corpus, tiny_encoder, kind, encoder_stage__texts_at_once=at_once)
+    loss, expected = gradients_of_a_step(whole, monkeypatch)
+    again, found = gradients_of_a_step(pieces, monkeypatch)
+    batch = pieces.batches.of(0, 1, pieces.order)
+    assert len(batch.texts) == -(-(len(batch.documents) + len(batch.labels)) // at_once)
+    torch.testing.assert_close(again, loss, rtol=0, atol=1e-5)
+    assert len(found) == len(expected) > 2
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    torch.testing.assert_close(pieces.memory, whole.memory, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["bag", "transformer"])
+def test_a_run_in_pieces_is_a_run(corpus, tiny_encoder, kind: str) -> None:
+    losses = []
+    for at_once in (0, 7):
+        stage = either_stage(corpus, tiny_encoder, kind, encoder_stage__texts_at_once=at_once)
+        losses.append([])
+        for epoch in range(2):
+            stage.begin(0)  # orders of later epochs hang on the last digits of the memory
+            losses[-1] += [float(stage.step(epoch, step)) for step in range(stage.steps())]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_a_piece_sees_the_same_dropout_both_times(corpus, tiny_encoder, monkeypatch) -> None:
+    stage = either_stage(corpus, tiny_encoder, "transformer", 0.5, encoder_stage__texts_at_once=5)
+    seen: list[torch.Tensor] = []
+    encode_piece = stage._encode_piece
+
+    def spy(*arguments: Any) -> torch.Tensor:
+        seen.append(encode_piece(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(stage, "_encode_piece", spy)
+    stage.begin(0)
+    assert stage.step(0, 0).isfinite()
+    half = len(seen) // 2
+    assert half > 3
+    for first, second in zip(seen[:half], seen[half:], strict=True):
+        assert torch.equal(first, second)
+        assert not first.requires_grad
+        assert second.requires_grad
+    (piece,) = stage.batches.of(0, 0, stage.order).texts[:1]
+    assert not torch.equal(encode_piece(piece, 1), encode_piece(piece, 2))
+    assert torch.equal(encode_piece(piece, 1), encode_piece(piece, 1))
+
+
+def test_dropout_in_pieces_hangs_on_the_place_alone(corpus, tiny_encoder) -> None:
+    losses = []
+    for _ in range(2):
+        stage = either_stage(
+            corpus, tiny_encoder, "transformer", 0.3, encoder_stage__texts_at_once=9
+        )
+        stage.begin(0)
+        torch.rand(3)
+        losses.append([float(stage.step(0, step)) for step in range(4)])
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 4
 
 
 # the loop and its checkpoints

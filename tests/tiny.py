@@ -28,8 +28,8 @@ def write_dataset(folder: Path, *, train: int = 64, test: int = 16) -> Path:
     return folder
 
 
-def write_encoder(folder: Path) -> Path:
-    """A transformer folder with random weights, 16 dimensions, over the data set's words."""
+def write_encoder(folder: Path, *, dimension: int = 16) -> Path:
+    """A transformer folder with random weights and two heads, over the data set's words."""
     torch.manual_seed(108)
     folder.mkdir(parents=True)
     words = sorted({*COLOURS, *THINGS, *PLACES, "a", "at", "the", "thing", "of"})
@@ -38,7 +38,7 @@ def write_encoder(folder: Path) -> Path:
     vocabulary.write_text("\n".join([*special, *words]) + "\n")
     config = BertConfig(
         vocab_size=len(special) + len(words),
-        hidden_size=16,
+        hidden_size=dimension,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,

@@ -31,7 +31,7 @@ class AuxiliaryBank:
 
     def added_to(self, label_texts: torch.Tensor) -> torch.Tensor:
         """Label embeddings: encodings of all label texts ``[L, D]`` plus their vectors."""
-        return label_texts if self.empty else label_texts + self.of_labels()
+        return label_texts if self.empty else label_texts + self.of_labels().to(label_texts.device)
 
 
 def no_vectors(dimension: int, labels: int, device: torch.device) -> AuxiliaryBank:

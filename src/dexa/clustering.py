@@ -10,11 +10,14 @@ once by batched products.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dexa.errors import DataError, InputError
+from dexa.kernels import TINY, leaning_of_halves, power_step
 
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 """Nodes are split in blocks of this size: on a CPU a block stays in the cache over its iterations,
@@ -22,8 +25,6 @@ on a GPU its copy of the points stays within memory."""
 
 _POWER_STEPS = 8
 """Power iterations towards the axis along which a node spreads most, where 2-means starts."""
-
-_TINY = 1e-24  # keeps zero vectors and sums of zero when they are divided by their length
 
 _Products = Callable[[torch.Tensor], torch.Tensor]
 """For each node, the inner products of its rows with a weighted sum of them: weights in, products
@@ -58,22 +59,23 @@ def balanced_kmeans(
     """
     _check(points, clusters, max_iterations)
     count, device = len(points), points.device
-    order = torch.arange(count, device=device)
     if clusters >= count:
-        return order
+        return torch.arange(count, device=device)
+    order = torch.arange(count + 1, device=device)  # the last place takes what is padding
     noise = torch.randn(count, generator=torch.Generator().manual_seed(seed)).to(device)
-    edges = torch.tensor([0, clusters])  # node i of a level owns ids edges[i] up to edges[i + 1]
+    edges = np.array([0, clusters])  # node i of a level owns ids edges[i] up to edges[i + 1]
     while len(edges) <= clusters:
         lows, highs = edges[:-1], edges[1:]
         middles, widths = (lows + highs + 1) // 2, highs - lows
-        for width in widths[widths > 1].unique():
-            ids = torch.stack([lows, middles, highs])[:, widths == width]
+        for width in np.unique(widths[widths > 1]):
+            ids = np.stack([lows, middles, highs])[:, widths == width]
             for nodes in _Nodes.between(ids * count // clusters).blocks(points):
                 _split(nodes, points, order, noise, tolerance, max_iterations)
-        edges = torch.cat([edges, middles]).unique()
-    sizes = (edges * count // clusters).diff()
+        edges = np.unique(np.concatenate([edges, middles]))
+    sizes = np.diff(edges * count // clusters)
+    order = order[:-1]
     assignment = torch.empty_like(order)
-    assignment[order] = torch.arange(clusters).repeat_interleave(sizes).to(device)
+    assignment[order] = torch.from_numpy(np.repeat(np.arange(clusters), sizes)).to(device)
     return assignment
 
 
@@ -118,7 +120,7 @@ class _Nodes:
 
     Node i owns the positions ``starts[i]`` up to ``starts[i] + sizes[i]``; its left child gets the
     first ``lefts[i]`` of them. Child sizes differ by at most one among the nodes, so all are padded
-    to the same `left` and `right`.
+    to the same `left` and `right`. All of them together have `count` rows.
     """
 
     starts: torch.Tensor
@@ -126,17 +128,20 @@ class _Nodes:
     lefts: torch.Tensor
     left: int
     right: int
+    count: int
 
     @classmethod
-    def between(cls, cuts: torch.Tensor) -> _Nodes:
+    def between(cls, cuts: NDArray[np.int64]) -> _Nodes:
         """Nodes from the positions ``[3, nodes]`` of their starts, middles and ends."""
-        lefts, rights = cuts.diff(dim=0)
+        lefts, rights = np.diff(cuts, axis=0)
+        starts, sizes, left = map(torch.from_numpy, (cuts[0], lefts + rights, lefts))
         return cls(
-            starts=cuts[0],
-            sizes=lefts + rights,
-            lefts=lefts,
+            starts=starts,
+            sizes=sizes,
+            lefts=left,
             left=int(lefts.max()),
             right=int(rights.max()),
+            count=int((lefts + rights).sum()),
         )
 
     def blocks(self, points: torch.Tensor) -> Iterator[_Nodes]:
@@ -144,8 +149,13 @@ class _Nodes:
         node_bytes = (self.left + self.right) * points.shape[1] * 4
         nodes = max(1, _BLOCK_BYTES[points.device.type] // node_bytes)
         columns = torch.stack([self.starts, self.sizes, self.lefts]).to(points.device)
-        for starts, sizes, lefts in zip(*(c.split(nodes) for c in columns), strict=True):
-            yield _Nodes(starts=starts, sizes=sizes, lefts=lefts, left=self.left, right=self.right)
+        counts = [
+            int(sizes.sum())
+            for sizes in np.split(self.sizes.numpy(), range(nodes, len(self.sizes), nodes))
+        ]
+        parts = zip(*(column.split(nodes) for column in columns), counts, strict=True)
+        for starts, sizes, lefts, count in parts:
+            yield replace(self, starts=starts, sizes=sizes, lefts=lefts, count=count)
 
     def slots(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Positions ``[nodes, left + right]``, which of them are real, and the bias of each slot.
@@ -173,11 +183,11 @@ def _split(
     members = order[positions]
     rows = points.index_select(0, members.view(-1)).float().view(*members.shape, -1)
     lengths = torch.linalg.vector_norm(rows, dim=-1)
-    rows *= (real / lengths.clamp_min(_TINY))[..., None]
+    rows *= (real / lengths.clamp_min(TINY))[..., None]
     start = noise[members][:, None]
     side = _two_means(_products(rows), bias[:, None], start, nodes, tolerance, max_iterations)[:, 0]
     ranks = torch.where(real, side, -1.0).argsort(dim=1, descending=True, stable=True)
-    order[positions[real]] = members.gather(1, ranks)[real]
+    order[torch.where(real, positions, len(points))] = members.gather(1, ranks)
 
 
 def _products(rows: torch.Tensor) -> _Products:
@@ -218,21 +228,22 @@ def _two_means(
     """
     with_all = products(torch.ones_like(start))
     leaning = _spread(products, with_all, start)
-    count, best, side = int(nodes.sizes.sum()), -1.0, bias
+    best, side = -1.0, bias
+    # On a GPU the quality of an iteration is looked at when the next one is under way, so that
+    # the device need not wait for the host.
+    waiting: list[torch.Tensor] = []
+    lag = 1 if bias.is_cuda else 0
     for _ in range(max_iterations):
         chosen = (leaning + bias).topk(nodes.left, sorted=False).indices
         side = torch.zeros_like(bias).scatter_(2, chosen, 1.0)
-        with_left = products(side)
-        with_sums = torch.cat([with_left, with_all - with_left], dim=1)
-        children = torch.cat([side, 1 - side], dim=1)
-        lengths = (with_sums * children).sum(dim=2, keepdim=True).clamp_min(_TINY).sqrt()
+        leaning, lengths = leaning_of_halves(side, products(side), with_all)
         # the similarities of points to their centroid add up to the length of their sum
-        quality = float(lengths.sum()) / count
-        if quality - best < tolerance:
-            break
-        best = quality
-        with_left_centroid, with_right_centroid = (with_sums / lengths).split(1, dim=1)
-        leaning = with_left_centroid - with_right_centroid
+        waiting.append(lengths.sum())
+        if len(waiting) > lag:
+            quality = float(waiting.pop(0)) / nodes.count
+            if quality - best < tolerance:
+                break
+            best = quality
     return side
 
 
@@ -242,8 +253,7 @@ def _spread(products: _Products, with_all: torch.Tensor, leaning: torch.Tensor) 
     Found by power iteration. The axis is kept orthogonal to the mean of the rows: what two halves
     differ by along their mean does not bring them nearer to their centroids.
     """
-    with_mean = with_all / with_all.sum(dim=2, keepdim=True).clamp_min(_TINY)
+    with_mean = with_all / with_all.sum(dim=2, keepdim=True).clamp_min(TINY)
     for _ in range(_POWER_STEPS):
-        leaning = torch.baddbmm(products(leaning), leaning @ with_all.mT, with_mean, alpha=-1)
-        leaning = torch.nn.functional.normalize(leaning, dim=2)
+        leaning = power_step(products(leaning), leaning, with_all, with_mean)
     return leaning

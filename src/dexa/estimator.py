@@ -22,7 +22,7 @@ from dexa.model import Model, load_model, save_model
 from dexa.preparation import prepared_tokens
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray
-from dexa.training import Examples, choose_device, train
+from dexa.training import Examples, Resources, choose_device, told_when_full, train
 from dexa.types import Progress, Silence, TopK
 
 _TITLE_WORDS = 20
@@ -35,6 +35,8 @@ class Dexa:
         recipe: the method; `recipes.dexa()` by default.
         seed: of every random draw of `fit`.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+        device_memory: GiB of a GPU that the vectors of documents and the classifiers may take while
+            `fit` trains; what does not fit stays in host memory. None for what is free.
 
     Examples:
         >>> model = Dexa(recipes.dexa(), seed=108).fit(texts, labels, label_texts)
@@ -42,10 +44,15 @@ class Dexa:
     """
 
     def __init__(
-        self, recipe: Recipe | None = None, *, seed: int = 108, device: str = "auto"
+        self,
+        recipe: Recipe | None = None,
+        *,
+        seed: int = 108,
+        device: str = "auto",
+        device_memory: float | None = None,
     ) -> None:
         self.recipe = recipe or recipes.dexa()
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.device_memory = seed, device, device_memory
         self._model: Model | None = None
 
     @property
@@ -82,7 +89,7 @@ class Dexa:
         Raises:
             DataError: texts, labels and label texts do not fit, or no document has a label.
             EncoderError: the encoder cannot be found.
-            DeviceError: the device is not on this machine.
+            DeviceError: the device is not on this machine, or its memory is full.
             DivergenceError: the loss became no number.
         """
         if isinstance(texts, Dataset):
@@ -105,16 +112,17 @@ class Dexa:
             dropout=recipe.encoder.dropout,
             initial=recipe.encoder.initial,
         )
-        self._model = train(
-            _examples(dataset, encoder, progress),
-            encoder,
-            recipe,
-            seed=self.seed,
-            device=self.device,
-            checkpoints=checkpoints,
-            resume=resume,
-            progress=progress,
-        )
+        with told_when_full():
+            self._model = train(
+                _examples(dataset, encoder, progress),
+                encoder,
+                recipe,
+                seed=self.seed,
+                on=Resources(device=self.device, memory=self.device_memory),
+                checkpoints=checkpoints,
+                resume=resume,
+                progress=progress,
+            )
         return self
 
     def _completed(self, dataset: Dataset) -> Recipe:

@@ -72,27 +72,39 @@ def fit_tree(
 ) -> DecisionTree:
     """Fit a tree to candidates that are known to be right or wrong.
 
+    Splits are looked for among 255 quantiles of a feature, which takes a tenth of the time that all
+    values take. The least squares that they minimise are Gini's impurity for an answer of 0 or 1.
+
     Args:
         features: ``[C, F]``.
         right: bool ``[C]``.
         depth: of the tree at most.
         leaf: candidates in a leaf at least.
-        seed: of the order in which equal splits are tried.
+        seed: of the candidates whose quantiles are taken, where there are very many.
     """
     target = right.cpu().numpy()
     if len(target) == 0 or target.all() or not target.any():
         return constant_tree(float(target.mean()) if len(target) else 0.0)
-    from sklearn.tree import DecisionTreeClassifier
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
-    fitted = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed)
-    tree = fitted.fit(features.cpu().numpy(), target).tree_
-    counts = tree.value[:, 0, :]
+    fitted = HistGradientBoostingRegressor(
+        learning_rate=1.0,
+        max_iter=1,
+        max_leaf_nodes=None,  # pyright: ignore[reportArgumentType]
+        max_depth=depth,
+        min_samples_leaf=leaf,
+        early_stopping=False,  # pyright: ignore[reportArgumentType]
+        random_state=seed,
+    ).fit(features.cpu().numpy(), target.astype(np.float64))
+    nodes = fitted._predictors[0][0].nodes
+    is_leaf = nodes["is_leaf"].astype(bool)
+    mean = float(np.ravel(fitted._baseline_prediction)[0])
     return DecisionTree(
-        torch.from_numpy(tree.children_left.astype(np.int64)),
-        torch.from_numpy(tree.children_right.astype(np.int64)),
-        torch.from_numpy(tree.feature.astype(np.int64)),
-        torch.from_numpy(tree.threshold.copy()),
-        torch.from_numpy(counts[:, 1] / counts.sum(axis=1)),
+        torch.from_numpy(np.where(is_leaf, _LEAF, nodes["left"].astype(np.int64))),
+        torch.from_numpy(np.where(is_leaf, _LEAF, nodes["right"].astype(np.int64))),
+        torch.from_numpy(nodes["feature_idx"].astype(np.int64)),
+        torch.from_numpy(nodes["num_threshold"].astype(np.float64)),
+        torch.from_numpy(np.clip(nodes["value"] + mean, 0.0, 1.0)),
     )
 
 
@@ -106,30 +118,30 @@ class Candidates:
         label_search: float32 ``[B, C]``, likewise.
     """
 
-    labels: NDArray[np.int64]
-    classifier: NDArray[np.float32]
-    label_search: NDArray[np.float32]
+    labels: torch.Tensor
+    classifier: torch.Tensor
+    label_search: torch.Tensor
 
-    def features(self, inverse_propensity: NDArray[np.float64]) -> torch.Tensor:
-        """Features ``[B · C, 3]``: classifier, label search, inverse propensity."""
-        propensity = inverse_propensity[self.labels.ravel()].astype(np.float32)
-        columns = [self.classifier.ravel(), self.label_search.ravel(), propensity]
-        features = torch.from_numpy(np.stack(columns, axis=1))
+    def features(self, inverse_propensity: torch.Tensor) -> torch.Tensor:
+        """Features ``[B · C, 3]``: classifier, label search, inverse propensity ``[L]``."""
+        propensity = inverse_propensity[self.labels.clamp(min=0)]
+        columns = [self.classifier, self.label_search, propensity]
+        features = torch.stack([column.float().flatten() for column in columns], dim=1)
         return features.nan_to_num(neginf=-1.0)
 
     def are_true(self, truth: csr_array) -> NDArray[np.bool_]:
         """Whether each candidate is a label of its text, bool ``[B · C]``."""
         _, width = cast("tuple[int, int]", truth.shape)
-        rows = np.repeat(np.arange(len(self.labels)), self.labels.shape[1])
-        keys = rows * width + self.labels.ravel()
+        labels = self.labels.cpu().numpy()
+        keys = np.arange(len(labels))[:, None] * width + labels
         entries = truth.tocoo()
         true = np.isin(keys, entries.row.astype(np.int64) * width + entries.col)
-        return true & (self.labels.ravel() != NO_LABEL)
+        return (true & (labels != NO_LABEL)).ravel()
 
 
-def union(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+def union(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Labels of either, ``[B, K1 + K2]``, ascending, each once a row; `NO_LABEL` fills."""
-    both = np.sort(np.concatenate([first, second], axis=1), axis=1)
+    both = torch.cat([first, second], dim=1).sort(dim=1).values
     both[:, 1:][both[:, 1:] == both[:, :-1]] = NO_LABEL
     return both
 
@@ -152,14 +164,13 @@ class TreeFusion:
 
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
-        probability = self.tree(candidates.features(self.inverse_propensity)).numpy()
+        device = candidates.labels.device
+        propensity = torch.from_numpy(self.inverse_propensity).to(device)
+        probability = self.tree.to(device)(candidates.features(propensity))
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
-        searched = np.where(candidates.labels == NO_LABEL, 0, candidates.label_search)
-        tree = self.tree_weight * probability.reshape(candidates.labels.shape)
+        searched = candidates.label_search.masked_fill(candidates.labels == NO_LABEL, 0.0)
+        tree = self.tree_weight * probability.view(candidates.labels.shape)
         fused = candidates.classifier + self.beta * (tree + searched)
-        scores = fused.astype(np.float32)
-        best = torch.from_numpy(-scores).sort(dim=1, stable=True).indices[:, :k].numpy()
-        return TopK(
-            labels=np.take_along_axis(candidates.labels, best, axis=1),
-            scores=np.take_along_axis(scores, best, axis=1),
-        )
+        scores, best = fused.sort(dim=1, descending=True, stable=True)
+        labels = candidates.labels.gather(1, best[:, :k])
+        return TopK(labels=labels.cpu().numpy(), scores=scores[:, :k].cpu().numpy())

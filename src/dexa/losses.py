@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from dexa.kernels import highest
+
 _NEVER = -10.0
 """Below any cosine: where a pair is known, and so no negative."""
 
@@ -16,6 +18,7 @@ def hard_negative_triplet(
     margin: float,
     negatives: int,
     temperature: float,
+    labels: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Triplet loss over the hardest negatives of each document (DEXA, equation 2).
 
@@ -31,16 +34,18 @@ def hard_negative_triplet(
         margin: by how much a positive should win.
         negatives: how many negatives a document has at most.
         temperature: of the softmax.
+        labels: how many columns are labels, an integer on the device; others, all of them known,
+            fill up. None for all.
 
     Returns:
         The loss, a scalar.
     """
+    labels = _count(similarity) if labels is None else labels
     positive = similarity.gather(1, positives.unsqueeze(1))
-    candidates = similarity.masked_fill(known, _NEVER)
-    hardest = candidates.topk(min(negatives, candidates.shape[1]), dim=1, sorted=False).values
+    hardest = _extreme(similarity, known, _NEVER, negatives)
     violation = (hardest - positive + margin).clamp(min=0)
     weights = (hardest / temperature).masked_fill(violation == 0, -500.0).softmax(dim=1)
-    return (violation * weights).mean()
+    return (violation * weights).sum() / (len(similarity) * _at_most(negatives, labels))
 
 
 def multi_positive_triplet(
@@ -51,6 +56,7 @@ def multi_positive_triplet(
     margin: float,
     positives: int,
     negatives: int,
+    labels: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Triplet loss of the least similar positives and the hardest negatives (DEXA, module IV).
 
@@ -65,15 +71,37 @@ def multi_positive_triplet(
         margin: by how much a positive should win.
         positives: how many positives of a document enter at most.
         negatives: how many negatives of a document enter at most.
+        labels: how many columns are labels, an integer on the device; others, all of them known,
+            fill up. None for all.
 
     Returns:
         The loss, a scalar.
     """
-    columns = similarity.shape[1]
-    easiest_missing = similarity.masked_fill(~truth, 100.0)
-    worst = easiest_missing.topk(min(positives, columns), dim=1, largest=False).values
-    candidates = similarity.masked_fill(known, _NEVER)
-    hardest = candidates.topk(min(negatives, columns), dim=1, sorted=False).values
+    labels = _count(similarity) if labels is None else labels
+    worst = -_extreme(-similarity, ~truth, -100.0, positives)
+    hardest = _extreme(similarity, known, _NEVER, negatives)
     violation = (hardest.unsqueeze(1) - worst.unsqueeze(2) + margin).clamp(min=0)
     weights = violation.masked_fill(violation == 0, -100.0).softmax(dim=2)
-    return (violation * weights).mean()
+    pairs = _at_most(positives, labels) * _at_most(negatives, labels)
+    return (violation * weights).sum() / (len(similarity) * pairs)
+
+
+def _extreme(
+    values: torch.Tensor, excluded: torch.Tensor, instead: float, count: int
+) -> torch.Tensor:
+    """The highest values of each row, in no order, another value standing for excluded ones.
+
+    The gradient is that of the values found: no pass over all others.
+    """
+    with torch.no_grad():
+        places, _ = highest(torch.where(excluded, instead, values), count)
+    return torch.where(excluded.gather(1, places), instead, values.gather(1, places))
+
+
+def _count(similarity: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(similarity.shape[1])
+
+
+def _at_most(count: int, labels: torch.Tensor) -> torch.Tensor:
+    """How many of `count` there are, where no more than all labels can be."""
+    return labels.clamp(max=count)

@@ -86,7 +86,7 @@ class Index(Protocol):
         """The K best of L for queries ``[B, D]``; equal scores go to the smaller label id."""
         ...
 
-    def score(self, queries: torch.Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    def score(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Inner products ``[B, K]`` of queries ``[B, D]`` with chosen labels ``[B, K]``.
 
         `NO_LABEL` scores -inf.

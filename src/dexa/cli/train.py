@@ -51,6 +51,15 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
     fields: FieldsOption = None,
     seed: SeedOption = 108,
     device: DeviceOption = Device.auto,
+    device_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GIB",
+            min=0,
+            help="GPU memory for vectors and classifiers; the rest stays in host memory.",
+            show_default="what is free",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="stage.field=value", help="Change a field of the recipe."),
@@ -70,7 +79,7 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
         dataset = load_dataset(dataset_dir, fields=chosen_fields(fields))
         made_of = ", ".join(dataset.fields) or "tokens alone"
         progress.note(f"data set {dataset.name}, texts made of {made_of}")
-        estimator = Dexa(chosen, seed=seed, device=device.value)
+        estimator = Dexa(chosen, seed=seed, device=device.value, device_memory=device_memory)
         fit_and_save(estimator, dataset, model, resume=resume, progress=progress)
     say(f"wrote {model}")
     if dataset.test is not None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder, encode
 from dexa.errors import EncoderError
-from dexa.tokens import TextTokenizer, TokenArray, offsets_of
+from dexa.tokens import TextTokenizer, TokenArray, TokenGroups, offsets_of
 from dexa.types import TokenBatch
 
 _MODULES = {
@@ -71,8 +71,9 @@ class BagOfTokens(TextEncoder):
             bag.residual.bias.zero_()
         return bag
 
-    def forward(self, batch: TokenBatch) -> torch.Tensor:
+    def forward(self, batch: TokenBatch | TokenGroups) -> torch.Tensor:
         """Unit-norm vectors ``[B, D]``; an empty text gives the vector of no token at all."""
+        assert isinstance(batch, TokenBatch)
         mean = F.embedding_bag(
             batch.ids, self.table, batch.offsets[:-1], mode="mean", sparse=self.training
         )

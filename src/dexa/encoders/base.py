@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from dexa.tokens import TextTokenizer, TokenArray
+from dexa.tokens import TextTokenizer, TokenArray, TokenGroups
 from dexa.types import Progress, Silence, TokenBatch
 
 
@@ -27,8 +29,26 @@ class TextEncoder(nn.Module, abc.ABC):
     dimension: int
     tokenizer: TextTokenizer
 
+    @property
+    def has_budgets(self) -> bool:
+        """Whether batches of like size can have one shape, so that a step can be recorded."""
+        return False
+
+    def batches(
+        self, tokens: TokenArray, rows: Sequence[NDArray[np.int64]], *, budget: bool
+    ) -> list[TokenBatch] | list[TokenGroups]:
+        """Batches as `forward` takes them, made at once.
+
+        Args:
+            tokens: of all texts.
+            rows: which texts a batch has, ``[B]`` each; with `budget`, -1 is an empty text.
+            budget: whether batches of like size are to have one shape; only with `has_budgets`.
+        """
+        assert not budget
+        return [tokens.batch(some) for some in rows]
+
     @abc.abstractmethod
-    def forward(self, batch: TokenBatch) -> torch.Tensor:
+    def forward(self, batch: TokenBatch | TokenGroups) -> torch.Tensor:
         """Unit-norm vectors ``[B, D]`` in float32; an empty text gives zeros."""
 
     @abc.abstractmethod
@@ -46,9 +66,15 @@ _TEXTS_AT_ONCE = 16_384
 
 @torch.no_grad()
 def encode(
-    encoder: TextEncoder, tokens: TokenArray, *, progress: Progress | None = None
+    encoder: TextEncoder,
+    tokens: TokenArray,
+    *,
+    on_host: bool = False,
+    progress: Progress | None = None,
 ) -> torch.Tensor:
     """Vectors of any number of texts, float32 ``[N, D]`` on the device of their tokens.
+
+    With `on_host` they are put into pinned host memory, where a GPU can read them row by row.
 
     Texts are taken in the order of their lengths, so that each pass holds texts of one length.
     """
@@ -56,13 +82,14 @@ def encode(
     training = encoder.training
     encoder.eval()
     order = np.argsort(tokens.lengths, kind="stable")
-    vectors = torch.empty(len(tokens), encoder.dimension, device=tokens.ids.device)
+    device = torch.device("cpu") if on_host else tokens.ids.device
+    vectors = torch.empty(len(tokens), encoder.dimension, device=device, pin_memory=on_host)
     progress.begin("encode", len(tokens))
     start = 0
     while start < len(order):
         stop = start + _texts_that_fit(tokens.lengths[order[start : start + _TEXTS_AT_ONCE]])
         rows = order[start:stop]
-        vectors[torch.from_numpy(rows).to(vectors.device)] = encoder(tokens.batch(rows)).float()
+        vectors[torch.from_numpy(rows).to(vectors.device)] = encoder(tokens.batch(rows)).to(vectors)
         progress.advance(stop)
         start = stop
     progress.end()

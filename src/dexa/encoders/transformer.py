@@ -5,20 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder
-from dexa.encoders.graphs import ROWS, GraphedTrunk
+from dexa.encoders.post_norm import WIDEST, first_of_texts, is_post_norm, post_norm
 from dexa.errors import EncoderError
 from dexa.storage import read_json
-from dexa.tokens import TextTokenizer, pack, row_width, same_text, send
+from dexa.tokens import (
+    TextTokenizer,
+    TokenArray,
+    TokenGroups,
+    group_width,
+    grouped,
+    offsets_of,
+    send,
+)
 from dexa.types import TokenBatch
 
 _log = logging.getLogger(__name__)
@@ -26,13 +35,14 @@ _log = logging.getLogger(__name__)
 Mask = torch.Tensor | dict[str, torch.Tensor]
 
 
-def _full_mask(texts: torch.Tensor, config: Any) -> Mask:
-    return same_text(texts)
+def _full_mask(texts: torch.Tensor, config: Any) -> torch.Tensor:
+    """A token sees the tokens of its own text: bool ``[R, 1, W, W]`` for texts ``[R, W]``."""
+    return texts[:, None, :, None] == texts[:, None, None, :]
 
 
 def _modernbert_masks(texts: torch.Tensor, config: Any) -> Mask:
     """Of its two kinds of layers, one sees only the neighbourhood of a token."""
-    mask = same_text(texts)
+    mask = _full_mask(texts, config)
     places = torch.arange(mask.shape[-1], device=mask.device)
     near = (places[:, None] - places[None, :]).abs() <= config.sliding_window
     return {"full_attention": mask, "sliding_attention": mask & near}
@@ -67,36 +77,67 @@ class Transformer(TextEncoder):
         self.trunk, self.tokenizer, self.pooling = trunk, tokenizer, pooling
         self._writable_tokenizer = writable_tokenizer
         self.dimension = int(trunk.config.hidden_size)
-        masks = _PACKABLE.get(trunk.config.model_type)
-        self._trunk_of_rows = None
-        if masks is not None:
-            self._trunk_of_rows = GraphedTrunk(trunk, lambda texts: masks(texts, trunk.config))
-        else:
+        self._masks = _PACKABLE.get(trunk.config.model_type)
+        self._is_post_norm = self._masks is not None and is_post_norm(trunk.config)
+        values = trunk.config.to_dict()
+        self._has_dropout = any(values[key] > 0 for key in _numbers_of_dropout(values))
+        if self._masks is None:
             _log.warning(
                 "%s texts are padded in length buckets: only %s are packed",
                 trunk.config.model_type,
                 ", ".join(_PACKABLE),
             )
 
-    def forward(self, batch: TokenBatch) -> torch.Tensor:
-        """Unit-norm vectors ``[B, D]``."""
-        trunk = self._trunk_of_rows
-        pooled = self._padded(batch) if trunk is None else self._packed(batch, trunk)
-        return F.normalize(pooled.float(), dim=-1)
+    @property
+    def has_budgets(self) -> bool:
+        """As `TextEncoder.has_budgets`."""
+        return self._masks is not None
 
-    def _packed(self, batch: TokenBatch, trunk: GraphedTrunk) -> torch.Tensor:
-        multiple = ROWS if batch.ids.is_cuda and self.training else 1
-        rows = pack(batch, row_width(int(batch.lengths.max(initial=1))), multiple=multiple)
-        positions = rows.positions + _first_position(self.trunk.config)
-        hidden = trunk(rows.ids, positions, rows.texts).flatten(0, 1)
-        counts = batch.offsets.diff().unsqueeze(1)  # an empty text gives zeros
+    def batches(
+        self, tokens: TokenArray, rows: Sequence[NDArray[np.int64]], *, budget: bool
+    ) -> list[TokenBatch] | list[TokenGroups]:
+        """As `TextEncoder.batches`: groups of whole texts, for the families that take them."""
+        if self._masks is None:
+            return super().batches(tokens, rows, budget=budget)
+        longest = int(tokens.lengths.max(initial=0))
+        dropped = self.training and self._has_dropout
+        in_rows = dropped or not self._is_post_norm or group_width(longest) > WIDEST
+        return grouped(
+            tokens,
+            rows,
+            first_position=_first_position(self.trunk.config),
+            in_rows=in_rows,
+            budget=budget,
+        )
+
+    def forward(self, batch: TokenBatch | TokenGroups) -> torch.Tensor:
+        """Unit-norm vectors ``[B, D]``."""
+        if isinstance(batch, TokenBatch):
+            if self._masks is None:
+                return F.normalize(self._padded(batch).float(), dim=1)
+            tokens = TokenArray(batch.ids, offsets_of(batch.lengths))
+            batch = self.batches(tokens, [np.arange(len(batch))], budget=False)[0]
+            assert isinstance(batch, TokenGroups)
+        pooled = (
+            self._in_rows(batch) if batch.in_rows else post_norm(self.trunk, self.pooling, batch)
+        )
+        return F.normalize(pooled, dim=1).index_select(0, batch.places)
+
+    def _in_rows(self, groups: TokenGroups) -> torch.Tensor:
+        """Pooled vectors of groups of one width, by Hugging Face's own modules."""
+        assert self._masks is not None
+        ids, positions, texts = (
+            part.view(-1, groups.width) for part in (groups.ids, groups.positions, groups.texts)
+        )
+        mask = self._masks(texts, self.trunk.config)
+        states = self.trunk(input_ids=ids, position_ids=positions, attention_mask=mask)
+        hidden = states.last_hidden_state.flatten(0, 1)
         if self.pooling == "cls":
-            firsts = F.pad(rows.places, (0, 1))[batch.offsets[:-1]]
-            return hidden.index_select(0, firsts) * (counts > 0)
-        sums = torch.zeros(len(batch), self.dimension, device=hidden.device)
-        tokens = hidden.index_select(0, rows.places).float()
-        sums = sums.index_add(0, rows.text_of_token, tokens)
-        return sums / counts.clamp(min=1)
+            return first_of_texts(hidden, groups)
+        owners = torch.where(groups.texts < 0, len(groups.counts), groups.texts)
+        sums = hidden.new_zeros(len(groups.counts) + 1, self.dimension, dtype=torch.float32)
+        sums = sums.index_add(0, owners, hidden.float())[:-1]
+        return sums / groups.counts.clamp(min=1)[:, None]
 
     def _padded(self, batch: TokenBatch) -> torch.Tensor:
         """The same for any family: texts of like length, padded to the longest of their bucket."""
@@ -255,7 +296,10 @@ def _dropout_keys(folder: Path) -> list[str]:
             expected="a folder of sentence-transformers or Hugging Face",
             path=folder,
         )
-    values = read_json(config)
+    return _numbers_of_dropout(read_json(config))
+
+
+def _numbers_of_dropout(values: dict[str, Any]) -> list[str]:
     return [k for k, v in values.items() if "dropout" in k and isinstance(v, int | float)]
 
 

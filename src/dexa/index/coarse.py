@@ -8,12 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from dexa.index.best import Best
+from dexa.kernels import FOLD, highest
 
-_FOLD = 16
-"""The best K of L scores lie in the K best columns of the scores folded to ``[_FOLD, L / _FOLD]``:
-the best K of far fewer numbers are looked for, twice."""
-
-_ALIGN = 8 * _FOLD  # scores are made in rows of a multiple: a GPU is five times as slow on others
+_ALIGN = 8 * FOLD  # scores are made in rows of a multiple: a GPU is five times as slow on others
 _CHUNK = 1 << 17  # labels scanned at a time, a multiple of _ALIGN
 
 _SCAN_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}  # of coarse scores at a time
@@ -73,7 +70,7 @@ class CoarseScan:
             torch.mm(queries, vectors.T, out=buffer[:, : len(vectors)])
             scores = buffer[:, : _aligned(len(vectors))]
             scores[:, self.labels - start :] = -torch.inf
-            found = _highest(scores, k)
+            found = Best(*highest(scores, k))
             found.labels.add_(start)
             if kept is None:
                 kept = found
@@ -110,16 +107,3 @@ def _rounding(vectors: torch.Tensor) -> torch.Tensor:
 
 def _aligned(labels: int) -> int:
     return -(-labels // _ALIGN) * _ALIGN
-
-
-def _highest(scores: torch.Tensor, k: int) -> Best:
-    """The k highest of scores ``[B, n]``, or all, in no order; n is a multiple of `_FOLD`."""
-    if scores.shape[1] < 2 * _FOLD * k:
-        found = scores.topk(min(k, scores.shape[1]), sorted=False)
-        return Best(found.indices, found.values)
-    folded = scores.unflatten(1, (_FOLD, -1))
-    columns = folded.amax(dim=1).topk(k, sorted=False).indices
-    inside = folded.gather(2, columns[:, None].expand(-1, _FOLD, -1)).flatten(1)
-    found = inside.topk(k, sorted=False)
-    fold, column = found.indices // k, found.indices % k
-    return Best(fold * folded.shape[2] + columns.gather(1, column), found.values)

@@ -11,9 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dexa.errors import DataError, InputError, ModelFolderError
 from dexa.index.best import Best
@@ -97,15 +95,15 @@ class ExactIndex:
         return answers.padded(k)
 
     @torch.inference_mode()
-    def score(self, queries: torch.Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    def score(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Inner products of each query with labels chosen for it.
 
         Args:
             queries: floating point ``[B, D]`` on any device.
-            labels: ``[B, K]``; `NO_LABEL` scores -inf.
+            labels: int64 ``[B, K]`` on any device; `NO_LABEL` scores -inf.
 
         Returns:
-            Scores ``[B, K]``, as `search` gives them.
+            Scores float32 ``[B, K]``, as `search` gives them, on the device of the vectors.
 
         Raises:
             DataError: the queries are not finite.
@@ -114,17 +112,18 @@ class ExactIndex:
         queries = self._checked(queries)
         if labels.ndim != 2 or len(labels) != len(queries):
             raise InputError(
-                f"labels of shape {labels.shape}", expected=f"[{len(queries)}, K], a row a query"
+                f"labels of shape {tuple(labels.shape)}",
+                expected=f"[{len(queries)}, K], a row a query",
             )
-        if labels.size and not NO_LABEL <= labels.min() <= labels.max() < len(self):
+        labels = labels.to(self.vectors.device)
+        low, high = labels.aminmax() if labels.numel() else (0, 0)
+        if not NO_LABEL <= int(low) <= int(high) < len(self):
             raise InputError(
-                f"label ids from {labels.min()} to {labels.max()}",
+                f"label ids from {int(low)} to {int(high)}",
                 expected=f"0 to {len(self) - 1}, or {NO_LABEL} for none",
             )
-        chosen = torch.from_numpy(np.maximum(labels, 0)).to(self.vectors.device)
-        scores = inner_products(queries, self.vectors, chosen).cpu().numpy()
-        scores[labels == NO_LABEL] = -np.inf
-        return scores
+        scores = inner_products(queries, self.vectors, labels.clamp(min=0))
+        return scores.masked_fill(labels == NO_LABEL, -torch.inf)
 
     def save(self, folder: Path) -> None:
         """Write the arguments of the index into a folder; its vectors are kept by the model."""

@@ -22,7 +22,8 @@ def inner_products(
     Equal vectors score equally. On a CPU the sums are made in float64. On a GPU they are made by
     a product sampled at the labels, which gathers no vectors: that would take four times as long.
     """
-    if queries.device.type == "cuda" and labels.numel():
+    # a sparse pattern cannot name more labels than there are
+    if queries.device.type == "cuda" and 0 < labels.shape[1] <= len(vectors) and len(labels):
         return _sampled_products(queries, vectors, labels)
     scores = queries.new_empty(labels.shape)
     step = max(1, _GATHER_BYTES // max(1, 4 * labels.shape[1] * vectors.shape[1]))

@@ -46,7 +46,10 @@ class Scorers:
 
     def candidates(self, vectors: torch.Tensor, found: dict[str, TopK]) -> Candidates:
         """What either found, with the scores of both."""
-        labels = union(found[LABEL_SEARCH].labels, found[CLASSIFIERS].labels)
+        device = self.label_search.vectors.device
+        names = (LABEL_SEARCH, CLASSIFIERS)
+        first, second = (torch.from_numpy(found[name].labels).to(device) for name in names)
+        labels = union(first, second)
         return Candidates(
             labels=labels,
             label_search=self.label_search.score(vectors, labels),

@@ -61,6 +61,8 @@ class EncoderStage:
     Attributes:
         epochs: passes over the documents.
         batch_size: documents of a batch.
+        texts_at_once: a batch of more documents and labels is encoded in pieces of so many, twice,
+            so that memory does not bound the batch; 0 encodes all at once.
         learning_rate: highest rate of AdamW.
         warmup_steps: steps of linear growth before the linear decay to zero.
         weight_decay: of dense weights but biases and layer norms.
@@ -76,6 +78,7 @@ class EncoderStage:
 
     epochs: int | None = None  # 40 for a transformer, 20 for a bag of tokens
     batch_size: int | None = None  # 1,600; an eighth of the documents when there are few
+    texts_at_once: int = 0
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
     warmup_steps: int = 100
     weight_decay: float = 0.01
@@ -97,6 +100,7 @@ class ClassifierStage:
         epochs: passes over the documents; 0 leaves the classifiers at the label embeddings.
         batch_size: documents of a batch.
         learning_rate: highest rate of row-wise Adam.
+        moments: ``float32``, or ``bfloat16`` for half the memory.
         warmup_steps: steps of linear growth before the linear decay to zero.
         dropout: probability on the documents' embeddings.
         margin: by how much a positive should beat a negative, in cosine.
@@ -110,6 +114,7 @@ class ClassifierStage:
     epochs: int | None = None  # 20 for a transformer, 6 for a bag of tokens
     batch_size: int | None = None  # 2,048; an eighth of the documents when there are few
     learning_rate: float = 1e-3
+    moments: str = "float32"
     warmup_steps: int = 100
     dropout: float = 0.5
     margin: float = 0.2
@@ -201,7 +206,7 @@ class Recipe:
 _MAY_BE_ZERO = {
     *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),
     *("weight_decay", "margin", "cluster_from", "validations", "dropout", "validation"),
-    *("tree_weight", "beta"),
+    *("tree_weight", "beta", "texts_at_once"),
 }
 
 
@@ -219,6 +224,11 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError(
             "auxiliary.head_labels without auxiliary.shared_vectors",
             expected="shared vectors for the labels that are not head labels",
+        )
+    if recipe.classifier_stage.moments not in ("float32", "bfloat16"):
+        raise RecipeError(
+            f"classifier_stage.moments is {recipe.classifier_stage.moments!r}",
+            expected="'float32' or 'bfloat16'",
         )
     if recipe.encoder.initial not in ("pretrained", "random"):
         raise RecipeError(

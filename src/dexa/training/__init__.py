@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
-from dexa.auxiliary import initial_bank
+from dexa.auxiliary import AuxiliaryBank, initial_bank
 from dexa.encoders import TextEncoder, encode
 from dexa.model import Model, Scorers
 from dexa.recipe import Recipe
@@ -22,13 +23,19 @@ from dexa.tokens import TokenArray
 from dexa.training.checkpoints import Checkpoints
 from dexa.training.classifier_stage import ClassifierStage
 from dexa.training.corpus import Corpus, make_corpus
-from dexa.training.devices import choose_device, precision
+from dexa.training.devices import (
+    Resources,
+    choose_device,
+    place,
+    precision,
+    told_when_full,
+)
 from dexa.training.encoder_stage import EncoderStage
 from dexa.training.loop import run
 from dexa.training.validation import fit_fusion
 from dexa.types import Progress
 
-__all__ = ["Examples", "choose_device", "train"]
+__all__ = ["Examples", "Resources", "choose_device", "told_when_full", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +77,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    device: str,
+    on: Resources,
     checkpoints: Path | None,
     resume: bool,
     progress: Progress,
@@ -82,7 +89,7 @@ def train(
         encoder: where training starts; changed in place.
         recipe: completed.
         seed: of every random draw.
-        device: as `choose_device` takes it.
+        on: device and memory.
         checkpoints: folder of checkpoints; None keeps none.
         resume: whether to go on from the checkpoints in that folder; else they are removed.
         progress: told of every step.
@@ -93,7 +100,7 @@ def train(
         DivergenceError: a loss is no longer a finite number.
     """
     started = time.perf_counter()
-    where = choose_device(device)
+    where = choose_device(on.device)
     encoder.to(where)
     corpus = make_corpus(
         examples.documents,
@@ -111,17 +118,15 @@ def train(
         kept.clear()
     bank = _initial_bank(corpus, encoder, recipe, seed)
     history = run(EncoderStage(corpus, encoder, bank, recipe, seed), kept, progress)
-    with precision(where):
-        documents = encode(encoder, corpus.document_tokens(), progress=progress)
-        label_vectors = bank.added_to(encode(encoder, corpus.label_tokens(), progress=progress))
-        held_out = encode(encoder, corpus.held_out)
-    label_vectors = F.normalize(label_vectors, dim=1)
-    stage = ClassifierStage(corpus, documents, label_vectors, recipe.classifier_stage, seed)
+    arrays = _encoded(corpus, encoder, bank, recipe, on.memory, progress)
+    stage = ClassifierStage(
+        corpus, arrays.documents, arrays.label_vectors, recipe.classifier_stage, seed, where
+    )
     history = history + run(stage, kept, progress)
-    scorers = Scorers.over(label_vectors, stage.weights)
+    scorers = Scorers.over(arrays.label_vectors.to(where), stage.trained().to(where))
     a, b = examples.propensity
-    progress.note(f"fusion is fitted on {len(held_out):,} held-out documents")
-    fusion = fit_fusion(corpus, held_out, scorers, recipe.fusion, examples.propensity, seed)
+    progress.note(f"fusion is fitted on {len(arrays.held_out):,} held-out documents")
+    fusion = fit_fusion(corpus, arrays.held_out, scorers, recipe.fusion, examples.propensity, seed)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
         recipe=recipe,
@@ -134,13 +139,53 @@ def train(
         facts={
             **facts,
             "documents_without_label": corpus.skipped,
-            "held_out_documents": len(held_out),
+            "held_out_documents": len(arrays.held_out),
             "held_out_label_search": _last_figures(history),
             "A": a,
             "B": b,
         },
         history=history,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Encoded:
+    """Vectors by the trained encoder: of documents, label embeddings, held-out documents."""
+
+    documents: torch.Tensor
+    label_vectors: torch.Tensor
+    held_out: torch.Tensor
+
+
+def _encoded(
+    corpus: Corpus,
+    encoder: TextEncoder,
+    bank: AuxiliaryBank,
+    recipe: Recipe,
+    memory: float | None,
+    progress: Progress,
+) -> _Encoded:
+    """All vectors, where they fit: on the device, or in host memory."""
+    device, width = corpus.texts.ids.device, encoder.dimension
+    moments = 2 if recipe.classifier_stage.moments == "bfloat16" else 4
+    where = place(
+        device,
+        memory,
+        documents=4 * corpus.documents * width,
+        classifiers=(4 + 2 * moments + 4) * corpus.label_count * width,
+    )
+    if where.documents_on_host or where.classifiers_on_host:
+        progress.note(f"GPU memory: {where.told()}")
+    with precision(device):
+        documents = encode(
+            encoder, corpus.document_tokens(), on_host=where.documents_on_host, progress=progress
+        )
+        texts = encode(
+            encoder, corpus.label_tokens(), on_host=where.classifiers_on_host, progress=progress
+        )
+        held_out = encode(encoder, corpus.held_out)
+    label_vectors = F.normalize(bank.added_to(texts), dim=1)
+    return _Encoded(documents=documents, label_vectors=label_vectors, held_out=held_out)
 
 
 def _last_figures(history: list[dict[str, Any]]) -> dict[str, float]:

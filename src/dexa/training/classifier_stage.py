@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
+from dexa.kernels import gather_rows
 from dexa.losses import multi_positive_triplet
-from dexa.negatives import Pairs
-from dexa.optimisers import RowAdam, linear_schedule
+from dexa.negatives import Pairs, Plans, mask
+from dexa.optimisers import HostRowAdam, Rate, RowAdam, linear_schedule
 from dexa.recipe import ClassifierStage as Options
-from dexa.tokens import send
 from dexa.training.corpus import Corpus
+from dexa.training.devices import tensor_cores
+from dexa.training.recording import Recorded
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """A batch of the stage, ready on the device.
+
+    Attributes:
+        vectors: of the B documents, ``[B, D]``.
+        draws: uniform in [0, 1), of which dropout leaves the higher ones, ``[B, D]``.
+        labels: int64 ``[U]``, each once; -1 fills up.
+        true: cells of the positive pairs, for `mask`.
+        known: cells of all pairs that are no negatives.
+    """
+
+    vectors: torch.Tensor
+    draws: torch.Tensor
+    labels: torch.Tensor
+    true: torch.Tensor
+    known: torch.Tensor
 
 
 class ClassifierStage:
@@ -21,10 +43,13 @@ class ClassifierStage:
 
     Args:
         corpus: what to train on.
-        documents: unit vectors of the training documents, ``[N, D]``.
-        label_vectors: unit label embeddings, where classifiers start, ``[L, D]``.
+        documents: unit vectors of the training documents, ``[N, D]``, on the device or in host
+            memory (pinned where the device is a GPU), from where a batch is fetched.
+        label_vectors: unit label embeddings, where classifiers start, ``[L, D]``; in host memory
+            they stay there, and rows are moved by batch.
         options: completed.
         seed: of the run.
+        device: where batches are computed.
     """
 
     name = "classifier_stage"
@@ -36,17 +61,32 @@ class ClassifierStage:
         label_vectors: torch.Tensor,
         options: Options,
         seed: int,
+        device: torch.device,
     ) -> None:
         assert options.epochs is not None
         assert options.batch_size is not None
         assert options.curriculum is not None
         self.corpus, self.documents, self.options, self.seed = corpus, documents, options, seed
         self.epochs, self.batch_size = options.epochs, options.batch_size
-        self.device = documents.device
+        self.device = device
+        moments = torch.bfloat16 if options.moments == "bfloat16" else torch.float32
+        on_host = label_vectors.device.type != device.type
         self.weights = label_vectors.clone()
-        self.adam = RowAdam(self.weights)
-        self.known = Pairs(corpus.known, self.device)
-        self.truth = Pairs(corpus.labels, self.device)
+        if on_host:
+            self.weights = self.weights.pin_memory()
+            self.adam = HostRowAdam(self.weights, device, moments=moments)
+        else:
+            self.adam = RowAdam(self.weights, moments=moments)
+        self.rate = Rate(device)
+        self.generator = torch.Generator(device)
+        self.recorded = Recorded(self._train, device, enabled=not on_host)
+        truth, known = Pairs(corpus.labels, device), Pairs(corpus.known, device)
+        self.plans = Plans(
+            known,
+            self.batch_size,
+            lambda _, documents: truth.of(documents),
+            budget=self.recorded.enabled,
+        )
         schedule = ClusterSchedule(
             size=options.cluster_size,
             start=0,
@@ -66,31 +106,52 @@ class ClassifierStage:
 
     def step(self, epoch: int, step: int) -> torch.Tensor:
         """Train the classifiers of the labels of one batch of documents."""
-        rows = self.order[step * self.batch_size : (step + 1) * self.batch_size]
-        labels = send(self._labels_of(rows), self.device)
-        vectors = F.normalize(self._dropped(rows, epoch, step), dim=1)
-        leaf = self.weights[labels].requires_grad_()
+        plan, number = self.plans.of(epoch, step, self.order, self.device)
+        at, total = epoch * self.steps() + step, self.epochs * self.steps()
+        schedule = linear_schedule(at, warmup=self.options.warmup_steps, total=total)
+        self.rate.set(self.options.learning_rate * schedule)
+        vectors = gather_rows(self.documents, plan.rows(number))
+        random = epoch_random(self.seed, epoch, f"classifier dropout {step}")
+        self.generator.manual_seed(int(random.integers(2**62)))
+        batch = _Batch(
+            vectors=vectors,
+            draws=torch.rand(vectors.shape, generator=self.generator, device=self.device),
+            labels=plan.labels(number),
+            true=plan.chosen(number),
+            known=plan.known(number),
+        )
+        following = plan.labels(number + 1) if number + 1 < plan.count else None
+        self.adam.prepare(batch.labels, following)
+        with tensor_cores(self.device):
+            return self.recorded(batch)
+
+    def _train(self, batch: _Batch) -> torch.Tensor:
+        """The step itself, as a function of a batch."""
+        vectors = F.normalize(batch.vectors * (batch.draws >= self.options.dropout), dim=1)
+        leaf = self.adam.rows(batch.labels).requires_grad_()
+        rows, columns = len(vectors), len(batch.labels)
         loss = multi_positive_triplet(
             vectors @ F.normalize(leaf, dim=1).T,
-            self.truth.mask(rows, labels),
-            self.known.mask(rows, labels),
+            mask(batch.true, rows, columns),
+            mask(batch.known, rows, columns) | (batch.labels < 0),
             margin=self.options.margin,
             positives=self.options.positives,
             negatives=self.options.negatives,
+            labels=(batch.labels >= 0).sum(),
         )
         loss.backward()
         assert leaf.grad is not None
-        schedule = linear_schedule(
-            epoch * self.steps() + step,
-            warmup=self.options.warmup_steps,
-            total=self.epochs * self.steps(),
-        )
-        self.adam.update(labels, leaf.grad, self.options.learning_rate * schedule)
+        self.adam.update(batch.labels, leaf.grad, self.rate.value)
         return loss.detach()
 
     def figures(self, epoch: int) -> dict[str, float]:
         """None on the way; the fusion tells at the end."""
         return {}
+
+    def trained(self) -> torch.Tensor:
+        """The classifiers ``[L, D]``, where they live."""
+        self.adam.settle()
+        return self.weights
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Classifiers, their moments, clusters and order."""
@@ -107,14 +168,3 @@ class ClassifierStage:
         self.order = tensors["order"].numpy()
         if "clusters" in tensors:
             self.sampler.assignment = tensors["clusters"].numpy()
-
-    def _labels_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.unique(self.corpus.labels[rows].indices).astype(np.int64)
-
-    def _dropped(self, rows: NDArray[np.int64], epoch: int, step: int) -> torch.Tensor:
-        vectors = self.documents[send(rows, self.device)]
-        generator = torch.Generator(self.device)
-        random = epoch_random(self.seed, epoch, f"classifier dropout {step}")
-        generator.manual_seed(int(random.integers(2**62)))
-        keep = torch.rand(vectors.shape, generator=generator, device=self.device)
-        return vectors * (keep >= self.options.dropout)

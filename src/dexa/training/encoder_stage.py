@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from dexa.auxiliary import AuxiliaryBank
-from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random, sample_positives
+from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
 from dexa.encoders import TextEncoder, encode
 from dexa.losses import hard_negative_triplet
-from dexa.negatives import Pairs
-from dexa.optimisers import RowAdam, linear_schedule
+from dexa.negatives import mask
+from dexa.optimisers import Rate, RowAdam, linear_schedule
 from dexa.recipe import Recipe
-from dexa.tokens import send
+from dexa.tokens import TokenGroups
+from dexa.training.batch import Batch, BatchMaker, Pieces
 from dexa.training.corpus import Corpus
-from dexa.training.devices import precision
+from dexa.training.devices import precision, tensor_cores
+from dexa.training.recording import Recorded
 from dexa.training.validation import label_search_figures
+from dexa.types import TokenBatch
 
 
 class EncoderStage:
@@ -44,13 +46,11 @@ class EncoderStage:
         assert self.options.batch_size is not None
         assert self.options.learning_rate is not None
         self.epochs, self.batch_size = self.options.epochs, self.options.batch_size
-        self.learning_rate = self.options.learning_rate
         assert recipe.auxiliary.learning_rate is not None
-        self.bank_rate = recipe.auxiliary.learning_rate
+        self.learning_rates = (self.options.learning_rate, recipe.auxiliary.learning_rate)
         self.has_dropout = recipe.encoder.dropout > 0
         device = corpus.texts.ids.device
         self.device = device
-        self.known = Pairs(corpus.known, device)
         self.memory = torch.zeros(
             corpus.documents, encoder.dimension, dtype=torch.float16, device=device
         )
@@ -58,8 +58,14 @@ class EncoderStage:
         self.dense = _adamw(encoder, self.options.weight_decay, device)
         self.tables = [(table, RowAdam(table)) for table in encoder.sparse_parameters()]
         self.bank_adam = RowAdam(bank.vectors)
+        self.rates = (Rate(device), Rate(device))
         self.order = np.zeros(corpus.documents, np.int64)
-        self._positives = (-1, self.order)
+        # what is encoded in pieces is bound by arithmetic, not by launches
+        records = encoder.has_budgets and self.options.texts_at_once == 0
+        self.recorded = Recorded(self._train, device, enabled=records)
+        self.batches = BatchMaker(
+            corpus, encoder, bank, self.options, budget=self.recorded.enabled, seed=seed
+        )
 
     def steps(self) -> int:
         """Batches of an epoch; the last may be short."""
@@ -71,53 +77,92 @@ class EncoderStage:
 
     def step(self, epoch: int, step: int) -> torch.Tensor:
         """Train on one batch of documents and the labels drawn for them."""
-        documents = self.order[step * self.batch_size : (step + 1) * self.batch_size]
-        labels, columns = np.unique(self._drawn(epoch)[documents], return_inverse=True)
-        self.encoder.train()
+        batch = self.batches.of(epoch, step, self.order)
+        at, total = epoch * self.steps() + step, self.epochs * self.steps()
+        schedule = linear_schedule(at, warmup=self.options.warmup_steps, total=total)
+        for rate, highest in zip(self.rates, self.learning_rates, strict=True):
+            rate.set(highest * schedule)
         if self.has_dropout:  # which draws from the global generator
             random = epoch_random(self.seed, epoch, f"dropout {step}")
             torch.manual_seed(int(random.integers(2**62)))
-        rows = np.concatenate([documents, self.corpus.documents + labels])
-        with precision(self.device):
-            vectors = self.encoder(self.corpus.texts.batch(rows))
-        vectors = vectors.float()
-        document_vectors, label_vectors = vectors[: len(documents)], vectors[len(documents) :]
-        self.memory[send(documents, self.device)] = document_vectors.detach().half()
-        added = None if self.bank.empty else _Added.of(self.bank, labels)
-        if added is not None:
+        with tensor_cores(self.device):
+            return self.recorded(batch)
+
+    def _train(self, batch: Batch) -> torch.Tensor:
+        """The step itself, as a function of a batch."""
+        encode = self._encode if len(batch.texts) == 1 else self._encode_in_pieces
+        vectors, give_gradient = encode(batch.texts)
+        count = len(batch.documents)
+        document_vectors, label_vectors = vectors[:count], vectors[count:]
+        self.memory.index_copy_(0, batch.documents, document_vectors.detach().half())
+        leaf = None
+        if batch.vectors is not None and batch.which is not None:
+            leaf = self.bank_adam.rows(batch.vectors).requires_grad_()
             # index_select, whose gradient adds up in one order; that of [] races on a CPU
-            own = added.leaf.index_select(0, added.which)
+            own = leaf.index_select(0, batch.which)
             label_vectors = F.normalize(label_vectors + own, dim=1)
-        on_device = send(labels, self.device)
+        columns = len(batch.labels)
         loss = hard_negative_triplet(
             document_vectors @ label_vectors.T,
-            send(columns, self.device),
-            self.known.mask(documents, on_device),
+            batch.chosen[:count] % columns,
+            mask(batch.known, count, columns) | (batch.labels < 0),
             margin=self.options.margin,
             negatives=self.options.negatives,
+            labels=(batch.labels >= 0).sum(),
             temperature=self.options.temperature,
         )
         loss.backward()
-        self._update(epoch * self.steps() + step, added)
+        give_gradient()
+        self._update(batch, leaf)
         return loss.detach()
 
-    def _update(self, step: int, added: _Added | None) -> None:
-        schedule = linear_schedule(
-            step, warmup=self.options.warmup_steps, total=self.epochs * self.steps()
-        )
-        rate = self.learning_rate * schedule
+    def _encode(self, texts: Pieces) -> tuple[torch.Tensor, Callable[[], None]]:
+        """Vectors of a batch, whose gradient flows into the encoder by itself."""
+        with precision(self.device):
+            return self.encoder(texts[0]).float(), lambda: None
+
+    def _encode_in_pieces(self, texts: Pieces) -> tuple[torch.Tensor, Callable[[], None]]:
+        """The same piece by piece, and what takes their gradient into the encoder.
+
+        Each piece is encoded twice, so that the memory of one is enough (GradCache, Gao et al.,
+        2021). A piece sees the same dropout both times.
+        """
+        seeds = [torch.initial_seed() + piece for piece in range(len(texts))]
+        with torch.no_grad():
+            leaf = torch.cat([self._encode_piece(*both) for both in zip(texts, seeds, strict=True)])
+        leaf.requires_grad_()
+
+        def give_gradient() -> None:
+            assert leaf.grad is not None
+            start = 0
+            for both in zip(texts, seeds, strict=True):
+                vectors = self._encode_piece(*both)
+                vectors.backward(leaf.grad[start : start + len(vectors)])
+                start += len(vectors)
+
+        return leaf, give_gradient
+
+    def _encode_piece(self, texts: TokenBatch | TokenGroups, seed: int) -> torch.Tensor:
+        if self.has_dropout:
+            torch.manual_seed(seed)
+        with precision(self.device):
+            return self.encoder(texts).float()
+
+    def _update(self, batch: Batch, leaf: torch.Tensor | None) -> None:
+        rate, bank_rate = self.rates
         for group in self.dense.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate.value
         self.dense.step()
         self.dense.zero_grad(set_to_none=True)
         for table, adam in self.tables:
             assert table.grad is not None
             gradient = table.grad.coalesce()
-            adam.update(gradient.indices()[0], gradient.values(), rate)
+            adam.update(gradient.indices()[0], gradient.values(), rate.value)
             table.grad = None
-        if added is not None:
-            assert added.leaf.grad is not None
-            self.bank_adam.update(added.rows, added.leaf.grad, self.bank_rate * schedule)
+        if leaf is not None:
+            assert leaf.grad is not None
+            assert batch.vectors is not None
+            self.bank_adam.update(batch.vectors, leaf.grad, bank_rate.value)
 
     def figures(self, epoch: int) -> dict[str, float]:
         """Label search on the held-out documents, now and then."""
@@ -160,37 +205,8 @@ class EncoderStage:
         if "clusters" in tensors:
             self.sampler.assignment = tensors["clusters"].numpy()
 
-    def _drawn(self, epoch: int) -> NDArray[np.int64]:
-        """The positive of each document in an epoch, a function of seed and epoch alone."""
-        if self._positives[0] != epoch:
-            random = epoch_random(self.seed, epoch, "positives")
-            self._positives = (epoch, sample_positives(self.corpus.labels, random))
-        return self._positives[1]
-
     def _dense_parameters(self) -> list[torch.nn.Parameter]:
         return [p for group in self.dense.param_groups for p in group["params"]]
-
-
-@dataclass(frozen=True)
-class _Added:
-    """The auxiliary vectors of a batch of labels.
-
-    Attributes:
-        leaf: ``[V, D]``, which takes the gradient.
-        rows: int64 ``[V]``, where they lie in the bank.
-        which: int64 ``[U]``, the one that each label has.
-    """
-
-    leaf: torch.Tensor
-    rows: torch.Tensor
-    which: torch.Tensor
-
-    @staticmethod
-    def of(bank: AuxiliaryBank, labels: NDArray[np.int64]) -> _Added:
-        device = bank.vectors.device
-        rows, which = np.unique(bank.vector_of_label[labels], return_inverse=True)
-        on_device = send(rows, device)
-        return _Added(bank.vectors[on_device].requires_grad_(), on_device, send(which, device))
 
 
 def _schedule(recipe: Recipe) -> ClusterSchedule:
@@ -213,7 +229,8 @@ def _adamw(encoder: TextEncoder, weight_decay: float, device: torch.device) -> t
         {"params": [p for p in dense if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=0.0, eps=1e-6, fused=device.type == "cuda")
+    on_gpu = device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=0.0, eps=1e-6, fused=on_gpu, capturable=on_gpu)
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

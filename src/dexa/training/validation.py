@@ -58,9 +58,10 @@ def fit_fusion(
             for name, top in scorers.search(documents, choice.candidates).items()
         }
         candidates = scorers.candidates(documents, found)
-        labels = candidates.labels.ravel()
+        labels = candidates.labels.flatten().cpu().numpy()
         seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0))
-        features = candidates.features(inverse_propensity)
+        device = candidates.labels.device
+        features = candidates.features(torch.from_numpy(inverse_propensity).to(device)).cpu()
         right = torch.from_numpy(candidates.are_true(corpus.held_out_labels))
         tree = fit_tree(features[seen], right[seen], choice.depth, choice.leaf, seed)
     return TreeFusion(

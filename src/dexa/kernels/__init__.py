@@ -1,0 +1,41 @@
+"""Arithmetic of short texts and sparse rows: formulas in PyTorch, and Triton kernels of the same.
+
+Each function computes by PyTorch where tensors are on a CPU, or where Triton is missing, and by one
+Triton kernel on a GPU: short texts and few rows are bound by memory and by launches, which PyTorch
+would pay many times over. Tests compare both with each other.
+"""
+
+from dexa.kernels.attention import attention, attention_gradient
+from dexa.kernels.device import on_triton
+from dexa.kernels.halves import TINY, leaning_of_halves, power_step
+from dexa.kernels.highest import FOLD, highest
+from dexa.kernels.layers import (
+    add_norm,
+    add_norm_gradient,
+    gelu,
+    gelu_gradient,
+    mean_of_texts,
+    mean_of_texts_gradient,
+)
+from dexa.kernels.rows import AdamRates, adam_rows, gather_rows, put_rows
+
+__all__ = [
+    "FOLD",
+    "TINY",
+    "AdamRates",
+    "adam_rows",
+    "add_norm",
+    "add_norm_gradient",
+    "attention",
+    "attention_gradient",
+    "gather_rows",
+    "gelu",
+    "gelu_gradient",
+    "highest",
+    "leaning_of_halves",
+    "mean_of_texts",
+    "mean_of_texts_gradient",
+    "on_triton",
+    "power_step",
+    "put_rows",
+]

@@ -1,0 +1,73 @@
+"""Token ids of many texts, end to end, and the batches taken from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dexa.types import TokenBatch
+
+
+@dataclass(frozen=True)
+class TokenArray:
+    """Token ids of many texts, end to end.
+
+    Attributes:
+        ids: int32 ``[T]``, on any device.
+        offsets: int64 ``[N + 1]``, on the host; text n is ``ids[offsets[n]:offsets[n + 1]]``.
+    """
+
+    ids: torch.Tensor
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text, ``[N]``."""
+        return np.diff(self.offsets)
+
+    def to(self, device: torch.device) -> TokenArray:
+        """The same texts with their ids on another device."""
+        return TokenArray(self.ids.to(device), self.offsets)
+
+    def batch(self, rows: NDArray[np.int64]) -> TokenBatch:
+        """Texts `rows`, gathered on the device without asking it for any shape."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        # where token t of the batch lies: t, moved by its text's shift
+        plan = send(np.stack([starts - offsets[:-1], lengths]), self.ids.device)
+        total = int(offsets[-1])
+        places = torch.arange(total, device=self.ids.device)
+        places += torch.repeat_interleave(plan[0], plan[1], output_size=total)
+        return TokenBatch(
+            ids=self.ids[places].long(), offsets=send(offsets, self.ids.device), lengths=lengths
+        )
+
+
+def send(values: NDArray[np.generic], device: torch.device) -> torch.Tensor:
+    """A host array on the device, without waiting for the copy."""
+    tensor = torch.from_numpy(values)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def joined(arrays: Iterable[TokenArray]) -> TokenArray:
+    """Several token arrays as one, in order."""
+    arrays = list(arrays)
+    lengths = np.concatenate([array.lengths for array in arrays])
+    return TokenArray(torch.cat([array.ids for array in arrays]), offsets_of(lengths))
+
+
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each text starts, and where the last ends, ``[N + 1]``."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

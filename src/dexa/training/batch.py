@@ -1,0 +1,138 @@
+"""The batches of the encoder stage, planned some dozens at a time on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dexa.auxiliary import AuxiliaryBank
+from dexa.batches import epoch_random, sample_positives
+from dexa.encoders import TextEncoder
+from dexa.negatives import BatchPlan, Distinct, PairList, Pairs, Plans
+from dexa.recipe import EncoderStage as Options
+from dexa.tokens import TokenGroups, send
+from dexa.training.corpus import Corpus
+from dexa.types import TokenBatch
+
+Pieces = tuple[TokenBatch | TokenGroups, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Documents and the labels drawn for them, ready on the device.
+
+    Attributes:
+        texts: of the B documents, then of the U labels; several pieces where they are many.
+        documents: int64 ``[B]``.
+        labels: int64 ``[U]``, each once; -1 fills up.
+        chosen: cells of the pairs that were drawn, in the order of the documents, for `mask`.
+        known: cells of all pairs that are no negatives.
+        vectors: int64 ``[A]``, auxiliary vectors of the labels, each once; -1 fills up.
+        which: int64 ``[U]``, the place of each label's vector among these.
+    """
+
+    texts: Pieces
+    documents: torch.Tensor
+    labels: torch.Tensor
+    chosen: torch.Tensor
+    known: torch.Tensor
+    vectors: torch.Tensor | None
+    which: torch.Tensor | None
+
+
+class BatchMaker:
+    """Makes the batches of an epoch when their turn comes, some dozens at once.
+
+    Args:
+        corpus: to take texts and pairs from.
+        encoder: that will see the texts.
+        bank: of the auxiliary vectors.
+        options: batch size and size of a piece.
+        budget: whether batches of like size are to have one shape.
+        seed: of the labels that are drawn.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        encoder: TextEncoder,
+        bank: AuxiliaryBank,
+        options: Options,
+        *,
+        budget: bool,
+        seed: int,
+    ) -> None:
+        assert options.batch_size is not None
+        self._corpus, self._encoder, self._seed = corpus, encoder, seed
+        self._size, self._piece = options.batch_size, options.texts_at_once
+        self._budget = budget
+        self._device = corpus.texts.ids.device
+        known = Pairs(corpus.known, self._device)
+        self._plans = Plans(known, self._size, self._drawn, budget=budget)
+        self._vector_of_label = None
+        if not bank.empty:
+            self._vector_of_label = torch.from_numpy(bank.vector_of_label).to(self._device)
+        self._made: tuple[BatchPlan, list[Batch]] | None = None
+
+    def of(self, epoch: int, step: int, order: NDArray[np.int64]) -> Batch:
+        """The batch of a step, given the order of documents in its epoch."""
+        plan, number = self._plans.of(epoch, step, order, self._device)
+        if self._made is None or self._made[0] is not plan:
+            self._encoder.train()
+            self._made = (plan, list(self._batches(plan)))
+        return self._made[1][number]
+
+    def _drawn(self, epoch: int, documents: torch.Tensor) -> PairList:
+        """One label of each document, a function of seed and epoch alone."""
+        random = epoch_random(self._seed, epoch, "positives")
+        labels = send(sample_positives(self._corpus.labels, random), self._device)
+        return PairList(torch.arange(len(documents), device=self._device), labels[documents])
+
+    def _batches(self, plan: BatchPlan) -> Iterator[Batch]:
+        texts = self._texts(plan)
+        vectors, which = self._vectors(plan)
+        for batch in range(plan.count):
+            yield Batch(
+                texts=texts[batch],
+                documents=plan.rows(batch),
+                labels=plan.labels(batch),
+                chosen=plan.chosen(batch),
+                known=plan.known(batch),
+                vectors=None if vectors is None else vectors.of(batch),
+                which=None if which is None else plan.distinct.part(which, batch),
+            )
+
+    def _texts(self, plan: BatchPlan) -> list[Pieces]:
+        """The texts of each batch, in one piece or several."""
+        cuts = range(self._size, len(plan.documents), self._size)
+        documents = np.split(plan.documents.cpu().numpy(), cuts)
+        pieces: list[NDArray[np.int64]] = []
+        counts = []
+        for some, labels in zip(documents, plan.host_labels, strict=True):
+            labels = np.where(labels < 0, -1, self._corpus.documents + labels)
+            rows = np.concatenate([some, labels])
+            own = (
+                np.split(rows, range(self._piece, len(rows), self._piece))
+                if self._piece
+                else [rows]
+            )
+            pieces += own
+            counts.append(len(own))
+        made = iter(self._encoder.batches(self._corpus.texts, pieces, budget=self._budget))
+        return [tuple(next(made) for _ in range(count)) for count in counts]
+
+    def _vectors(self, plan: BatchPlan) -> tuple[Distinct | None, torch.Tensor | None]:
+        """The auxiliary vectors of each batch, and the place of every label's vector there."""
+        if self._vector_of_label is None:
+            return None, None
+        labels = plan.distinct.numbers
+        batches = plan.distinct.batches()
+        vectors = self._vector_of_label[labels.clamp(min=0)]
+        real = labels >= 0
+        distinct = Distinct(batches[real], vectors[real], plan.count, budget=self._budget)
+        which, _ = distinct.columns(batches, vectors)
+        return distinct, torch.where(real, which, 0)
