@@ -73,10 +73,10 @@ class Counted:
 
 def test_a_cpu_records_nothing() -> None:
     step = Counted("cpu")
-    recorded = Recorded(step, torch.device("cpu"), enabled=True)
+    recorded = Recorded(torch.device("cpu"), enabled=True)
     assert not recorded.enabled
     for number in map(float, range(6)):
-        assert float(recorded(an_input(number, "cpu"))) == loss_of(number)
+        assert float(recorded(step, an_input(number, "cpu"))) == loss_of(number)
     assert step.runs == 6
 
 
@@ -95,10 +95,13 @@ def test_the_shape_of_an_input_is_all_of_it_but_its_numbers() -> None:
 @pytest.mark.gpu
 def test_a_shape_that_comes_again_is_recorded() -> None:
     step = Counted("cuda")
-    recorded = Recorded(step, CUDA, enabled=True)
+    recorded = Recorded(CUDA, enabled=True)
     total = 0.0
     for number in map(float, range(10)):
-        losses = [recorded(an_input(number, "cuda")), recorded(an_input(number, "cuda", length=5))]
+        losses = [
+            recorded(step, an_input(number, "cuda")),
+            recorded(step, an_input(number, "cuda", length=5)),
+        ]
         expected = [loss_of(number), loss_of(number, length=5)]
         assert [float(loss) for loss in losses] == expected
         total += sum(expected)
@@ -110,9 +113,9 @@ def test_a_shape_that_comes_again_is_recorded() -> None:
 @pytest.mark.gpu
 def test_recording_can_be_left_out() -> None:
     step = Counted("cuda")
-    recorded = Recorded(step, CUDA, enabled=False)
+    recorded = Recorded(CUDA, enabled=False)
     for number in map(float, range(5)):
-        recorded(an_input(number, "cuda"))
+        recorded(step, an_input(number, "cuda"))
     assert step.runs == 5
 
 

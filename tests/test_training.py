@@ -28,6 +28,7 @@ from dexa.recipe import Recipe
 from dexa.tokens import TokenArray, offsets_of
 from dexa.training import checkpoints as checkpoints_module
 from dexa.training import choose_device
+from dexa.training import batch as batch_module
 from dexa.training.batch import Batch
 from dexa.training.checkpoints import Checkpoints
 from dexa.training.classifier_stage import ClassifierStage
@@ -190,7 +191,8 @@ def recipe_with(tiny_encoder: Path, changes: dict[str, Any]) -> Recipe:
 
 def drawn(stage: EncoderStage, epoch: int) -> torch.Tensor:
     """The label drawn for each document."""
-    pairs = stage.batches._drawn(epoch, torch.arange(stage.corpus.documents))
+    documents = torch.arange(stage.corpus.documents)
+    pairs = batch_module.drawn(stage.corpus.labels, stage.seed, epoch, documents)
     assert pairs.places.tolist() == list(range(stage.corpus.documents))
     return pairs.labels
 
@@ -386,7 +388,7 @@ def test_draws_for_dropout_depend_on_the_place_alone(corpus, tiny_encoder, monke
     def draws(places: list[tuple[int, int]]) -> list[torch.Tensor]:
         stage = classifier_stage(corpus, tiny_encoder)
         seen: list[torch.Tensor] = []
-        monkeypatch.setattr(stage, "recorded", lambda batch: seen.append(batch.draws))
+        monkeypatch.setattr(stage, "recorded", lambda _, batch: seen.append(batch.draws))
         stage.begin(0)
         for place in places:
             torch.rand(3)
@@ -408,7 +410,7 @@ def test_dropout_leaves_what_is_drawn_at_least_as_high(
     """The loss of vectors without the dropped elements, scaled to unit length again."""
     stage = classifier_stage(corpus, tiny_encoder, classifier_stage__dropout=dropout)
     train, seen = stage._train, []
-    monkeypatch.setattr(stage, "recorded", lambda batch: seen.append(batch) or train(batch))
+    monkeypatch.setattr(stage, "recorded", lambda _, batch: seen.append(batch) or train(batch))
     stage.begin(0)
     before = stage.weights.clone()
     loss = stage.step(0, 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dexa.auxiliary import AuxiliaryBank
 from dexa.batches import epoch_random, sample_positives
@@ -67,12 +69,14 @@ class BatchMaker:
         seed: int,
     ) -> None:
         assert options.batch_size is not None
-        self._corpus, self._encoder, self._seed = corpus, encoder, seed
+        self._corpus, self._encoder = corpus, encoder
         self._size, self._piece = options.batch_size, options.texts_at_once
         self._budget = budget
         self._device = corpus.texts.ids.device
         known = Pairs(corpus.known, self._device)
-        self._plans = Plans(known, self._size, self._drawn, budget=budget)
+        # of no method: a cycle would keep all of this beyond the stage
+        draw = functools.partial(drawn, corpus.labels, seed)
+        self._plans = Plans(known, self._size, draw, budget=budget)
         self._vector_of_label = None
         if not bank.empty:
             self._vector_of_label = torch.from_numpy(bank.vector_of_label).to(self._device)
@@ -85,12 +89,6 @@ class BatchMaker:
             self._encoder.train()
             self._made = (plan, list(self._batches(plan)))
         return self._made[1][number]
-
-    def _drawn(self, epoch: int, documents: torch.Tensor) -> PairList:
-        """One label of each document, a function of seed and epoch alone."""
-        random = epoch_random(self._seed, epoch, "positives")
-        labels = send(sample_positives(self._corpus.labels, random), self._device)
-        return PairList(torch.arange(len(documents), device=self._device), labels[documents])
 
     def _batches(self, plan: BatchPlan) -> Iterator[Batch]:
         texts = self._texts(plan)
@@ -136,3 +134,10 @@ class BatchMaker:
         distinct = Distinct(batches[real], vectors[real], plan.count, budget=self._budget)
         which, _ = distinct.columns(batches, vectors)
         return distinct, torch.where(real, which, 0)
+
+
+def drawn(labels: csr_array, seed: int, epoch: int, documents: torch.Tensor) -> PairList:
+    """One label of each document, a function of seed and epoch alone."""
+    random = epoch_random(seed, epoch, "positives")
+    chosen = send(sample_positives(labels, random), documents.device)
+    return PairList(torch.arange(len(documents), device=documents.device), chosen[documents])

@@ -79,7 +79,7 @@ class ClassifierStage:
             self.adam = RowAdam(self.weights, moments=moments)
         self.rate = Rate(device)
         self.generator = torch.Generator(device)
-        self.recorded = Recorded(self._train, device, enabled=not on_host)
+        self.recorded = Recorded(device, enabled=not on_host)
         truth, known = Pairs(corpus.labels, device), Pairs(corpus.known, device)
         self.plans = Plans(
             known,
@@ -123,7 +123,7 @@ class ClassifierStage:
         following = plan.labels(number + 1) if number + 1 < plan.count else None
         self.adam.prepare(batch.labels, following)
         with tensor_cores(self.device):
-            return self.recorded(batch)
+            return self.recorded(self._train, batch)
 
     def _train(self, batch: _Batch) -> torch.Tensor:
         """The step itself, as a function of a batch."""

@@ -62,7 +62,7 @@ class EncoderStage:
         self.order = np.zeros(corpus.documents, np.int64)
         # what is encoded in pieces is bound by arithmetic, not by launches
         records = encoder.has_budgets and self.options.texts_at_once == 0
-        self.recorded = Recorded(self._train, device, enabled=records)
+        self.recorded = Recorded(device, enabled=records)
         self.batches = BatchMaker(
             corpus, encoder, bank, self.options, budget=self.recorded.enabled, seed=seed
         )
@@ -86,7 +86,7 @@ class EncoderStage:
             random = epoch_random(self.seed, epoch, f"dropout {step}")
             torch.manual_seed(int(random.integers(2**62)))
         with tensor_cores(self.device):
-            return self.recorded(batch)
+            return self.recorded(self._train, batch)
 
     def _train(self, batch: Batch) -> torch.Tensor:
         """The step itself, as a function of a batch."""

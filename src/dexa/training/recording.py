@@ -27,33 +27,33 @@ class Recorded:
     It must leave no gradient behind.
 
     Args:
-        step: takes a frozen dataclass (of tensors, plain values, tuples or such dataclasses) and
-            returns its loss, without gradient.
         device: where it runs; only a GPU with Triton records.
         enabled: whether to record there.
     """
 
-    def __init__(
-        self, step: Callable[[Any], torch.Tensor], device: torch.device, *, enabled: bool
-    ) -> None:
-        self._step = step
+    def __init__(self, device: torch.device, *, enabled: bool) -> None:
         self.enabled = enabled and on_triton(torch.empty(0, device=device))
         self._seen: Counter[Hashable] = Counter()
         self._graphs: dict[Hashable, _Graph] = {}
         self._pool: Any = None
 
-    def __call__(self, inputs: Any) -> torch.Tensor:
-        """The loss of a step on these inputs."""
+    def __call__(self, step: Callable[[Any], torch.Tensor], inputs: Any) -> torch.Tensor:
+        """The loss of a step on some inputs.
+
+        Args:
+            step: always the same one; it is not kept, so that who has it is freed in time.
+            inputs: a frozen dataclass of tensors, plain values, tuples or such dataclasses.
+        """
         if not self.enabled:
-            return self._step(inputs)
+            return step(inputs)
         key = _mapped(inputs, lambda tensor: tensor.shape)
         self._seen[key] += 1
         if self._seen[key] <= _SEEN_BEFORE:
-            return self._step(inputs)
+            return step(inputs)
         if key not in self._graphs:
             # All share their memory: none needs anything of another.
             self._pool = self._pool or torch.cuda.graph_pool_handle()
-            self._graphs[key] = _Graph(self._step, inputs, self._pool)
+            self._graphs[key] = _Graph(step, inputs, self._pool)
         return self._graphs[key](inputs)
 
 
