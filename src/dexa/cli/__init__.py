@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from dexa.cli.analyse import analyse
 from dexa.cli.compare import compare
 from dexa.cli.convert import convert
 from dexa.cli.dataset import wordnet
@@ -20,7 +21,7 @@ from dexa.cli.predict import predict
 from dexa.cli.prepare import prepare
 from dexa.cli.train import train
 
-COMMANDS = (prepare, train, predict, evaluate, compare, encode, info, convert, demo)
+COMMANDS = (prepare, train, predict, evaluate, compare, analyse, encode, info, convert, demo)
 DATASET_COMMANDS = (wordnet,)
 
 
