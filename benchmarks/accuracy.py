@@ -3,9 +3,9 @@
     python benchmarks/accuracy.py --run titles,bag,dexa,20 --run titles,bag,ngame,20 --seeds 1 2 3
 
 A run is ``FIELDS,ENCODER,RECIPE,EPOCHS[,field=value…]``: ``titles`` or ``full``, ``bag`` or
-``minilm``, ``dexa`` or ``ngame``, epochs of the encoder stage. Figures are those of the test split
-after its filter, or with ``--held-out`` those of a tenth of train that no run sees, for choices.
-Every row is appended to ``--output`` as a line of JSON; a table is printed at the end.
+``minilm``, ``dexa``, ``dexa_plus`` or ``ngame``, epochs of the encoder stage. Figures are those of
+the test split after its filter, or with ``--held-out`` those of a tenth of train that no run sees,
+for choices. Every row is appended to ``--output`` as a line of JSON; a table is printed at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from dexa.data import Split
 DATA = Path(__file__).parent.parent / "datasets" / "LF-WordNet-98K"
 FIELDS = {"titles": ("title",), "full": ("title", "content")}
 METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "R@10", "R@100")
-SCORERS = ("label_search", "classifiers", "fusion")
 
 
 def main() -> None:
@@ -112,8 +111,8 @@ def table(rows: list[dict]) -> list[str]:
     head = ["run", "seed", "scorer", *METRICS, "encoder s", "classifiers s", "train s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        for scorer in SCORERS:
-            values = [f"{row['scorers'][scorer][metric]:.2f}" for metric in METRICS]
+        for scorer, figures in row["scorers"].items():
+            values = [f"{figures[metric]:.2f}" for metric in METRICS]
             seconds = [row["stages_s"]["encoder_stage"], row["stages_s"]["classifier_stage"]]
             cells = [row["run"], row["seed"], scorer, *values, *seconds, row["train_s"]]
             lines.append("| " + " | ".join(map(str, cells)) + " |")

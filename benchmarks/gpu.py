@@ -310,8 +310,8 @@ def search(bench: Bench) -> None:
 
     def apply() -> None:
         for block in queries.split(4096):
-            found = scorers.search(block, 100)
-            fusions[0](scorers.candidates(block, found), 100)
+            asked = scorers.ask(block)
+            fusions[0](asked.candidates(asked.best(100)), 100)
 
     bench.row("fusion, two searches included", fitted_s=fitted, applied_s=median(apply, 2)[1])
 
@@ -454,6 +454,8 @@ def synthetic(labels: int, documents: int = 100_000) -> Corpus:
         held_out=TokenArray(ids[:0], np.zeros(1, np.int64)),
         held_out_labels=none,
         held_out_filter=np.zeros((0, 2), np.int64),
+        rows=np.arange(documents),
+        held_out_rows=np.zeros(0, np.int64),
         skipped=0,
     )
 

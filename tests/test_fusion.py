@@ -8,11 +8,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.tree import DecisionTreeClassifier
 
-from dexa.fusion import Candidates, DecisionTree, TreeFusion, constant_tree, fit_tree, union
-from dexa.types import NO_LABEL
+from dexa.fusion import (
+    BoostedFusion,
+    Candidates,
+    DecisionTree,
+    Forest,
+    TreeFusion,
+    boosted_features,
+    constant_forest,
+    constant_tree,
+    fit_forest,
+    fit_tree,
+    pairs_of,
+    rising_features,
+    tree_features,
+    union,
+)
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, NO_LABEL
 
 NO = NO_LABEL
 
@@ -30,9 +45,16 @@ def features(count: int, seed: int, *, coarse: bool = False) -> tuple[torch.Tens
 def candidates(labels: list[list[int]], classifier: list, label_search: list) -> Candidates:
     return Candidates(
         labels=torch.tensor(labels, dtype=torch.int64),
-        classifier=torch.tensor(classifier, dtype=torch.float32),
-        label_search=torch.tensor(label_search, dtype=torch.float32),
+        scores={
+            CLASSIFIERS: torch.tensor(classifier, dtype=torch.float32),
+            LABEL_SEARCH: torch.tensor(label_search, dtype=torch.float32),
+        },
     )
+
+
+def candidates_of(nothing: torch.Tensor) -> Candidates:
+    scores = dict.fromkeys((CLASSIFIERS, LABEL_SEARCH), nothing)
+    return Candidates(labels=nothing.long(), scores=scores)
 
 
 def fusion_of(
@@ -151,7 +173,7 @@ def test_fitting_repeats_under_a_seed() -> None:
 def test_the_union_against_sets(found: tuple[list, list], missing: int) -> None:
     first, second = (torch.tensor(rows, dtype=torch.int64) for rows in found)
     second[:, second.shape[1] - missing :] = NO
-    both = union(first, second)
+    both = union([first, second])
     assert both.shape == (len(first), 7)
     for row, one, two in zip(both.tolist(), first.tolist(), second.tolist(), strict=True):
         real = [label for label in row if label != NO]
@@ -160,13 +182,13 @@ def test_the_union_against_sets(found: tuple[list, list], missing: int) -> None:
 
 def test_the_union_of_nothing() -> None:
     nothing = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.int64)
-    assert union(*nothing).shape == (0, 5)
-    assert union(torch.full((1, 2), NO), torch.full((1, 1), NO)).tolist() == [[NO] * 3]
+    assert union(nothing).shape == (0, 5)
+    assert union([torch.full((1, 2), NO), torch.full((1, 1), NO)]).tolist() == [[NO] * 3]
 
 
 def test_features_of_candidates() -> None:
     made = candidates([[2, NO], [0, 1]], [[0.5, -np.inf], [0.25, 0]], [[0.75, -np.inf], [0, 1]])
-    assert made.features(torch.tensor([1.0, 2.0, 3.0])).tolist() == [
+    assert tree_features(made, torch.tensor([1.0, 2.0, 3.0])).tolist() == [
         [0.5, 0.75, 3.0],
         [-1.0, -1.0, 1.0],  # of no label: never looked at, but a number
         [0.25, 0.0, 1.0],
@@ -181,9 +203,8 @@ def test_truth_of_candidates_against_a_loop(seed: int) -> None:
     labels = np.argsort(draw.random((4, 6)), axis=1)[:, :5]
     labels[draw.random(labels.shape) < 0.3] = NO
     zeros = np.zeros(labels.shape)
-    right = candidates(labels.tolist(), zeros.tolist(), zeros.tolist()).are_true(
-        csr_array(truth.astype(np.float32))
-    )
+    made = candidates(labels.tolist(), zeros.tolist(), zeros.tolist())
+    right = made.are_in(pairs_of(csr_array(truth.astype(np.float32))))
     expected = [
         label != NO and bool(truth[row, label])
         for row in range(4)
@@ -243,12 +264,84 @@ def test_no_label_comes_last_with_minus_infinity(beta: float) -> None:
 def test_no_texts_to_fuse() -> None:
     fusion = fusion_of(0.5, labels=4, beta=1.0)
     none = torch.zeros(0, 3)
-    top = fusion(Candidates(labels=none.long(), classifier=none, label_search=none), 2)
+    top = fusion(candidates_of(none), 2)
     assert top.labels.shape == top.scores.shape == (0, 2)
 
 
 def test_candidates_of_no_scorer() -> None:
     nothing = torch.zeros(2, 0)
     fusion = fusion_of(0.5, labels=4, beta=1.0)
-    made = Candidates(labels=nothing.long(), classifier=nothing, label_search=nothing)
+    made = candidates_of(nothing)
     assert fusion(made, 5).labels.shape == (2, 0)
+
+
+# boosted trees
+
+
+@settings(max_examples=15, deadline=None)
+@given(count=st.integers(20, 300), trees=st.integers(1, 6), seed=st.integers(0, 1_000))
+def test_a_forest_answers_as_scikit_learn_does(count: int, trees: int, seed: int) -> None:
+    values, right = features(count, seed)
+    if right.all() or not right.any():
+        right[0] = ~right[0]
+    forest = fit_forest(values, right, [False] * 3, trees=trees, leaf=5, seed=1)
+    theirs = HistGradientBoostingClassifier(
+        learning_rate=0.1, max_iter=trees, max_leaf_nodes=31, min_samples_leaf=5,
+        l2_regularization=1.0, early_stopping=False, random_state=1,
+    ).fit(values.numpy(), right.numpy())  # fmt: skip
+    asked, _ = features(200, seed + 1)
+    expected = theirs.decision_function(asked.numpy())
+    np.testing.assert_allclose(forest(asked).numpy(), expected, rtol=1e-4, atol=1e-5)
+    again = Forest(**forest.tensors()).to(torch.device("cpu"))
+    assert torch.equal(again(asked), forest(asked))
+
+
+def test_odds_do_not_fall_as_a_rising_feature_grows() -> None:
+    values, right = features(400, 3)
+    forest = fit_forest(values, right, [True, False, False], trees=20, leaf=5, seed=1)
+    asked = torch.zeros(50, 3)
+    asked[:, 0] = torch.linspace(-3, 3, 50)
+    assert (forest(asked).diff() >= 0).all()
+    assert forest(asked)[-1] > forest(asked)[0]
+
+
+@pytest.mark.parametrize("right", [[True] * 3, [False] * 3, []])
+def test_a_forest_of_one_class_or_none_is_constant(right: list) -> None:
+    forest = fit_forest(
+        torch.zeros(len(right), 3), torch.tensor(right).bool(), [False] * 3, trees=5, leaf=1, seed=0
+    )
+    assert forest(torch.randn(4, 3)).tolist() == [0.0] * 4
+    assert forest(torch.zeros(0, 3)).shape == (0,)
+
+
+def test_features_of_boosted_trees_by_hand() -> None:
+    made = candidates([[1, 3, NO]], [[0.5, 0.2, -np.inf]], [[0.1, 0.4, -np.inf]])
+    rarity = torch.tensor([9.0, 1.0, 9.0, 2.0])
+    found = boosted_features(made, (CLASSIFIERS, LABEL_SEARCH), rarity)
+    half = float(np.log(2))
+    expected = [
+        [0.5, 0.0, 0.0, 0.1, half, 0.3, 1.5, 1.0],
+        [0.2, half, 0.3, 0.4, 0.0, 0.0, 1.5, 2.0],
+    ]
+    np.testing.assert_allclose(found[:2].numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert found[2, 0] == found[2, 3] == -1.0  # of no label: never looked at, but a number
+    assert len(rising_features((CLASSIFIERS, LABEL_SEARCH))) == found.shape[1]
+
+
+def boosted(tail_weight: float) -> BoostedFusion:
+    return BoostedFusion(
+        forest=constant_forest(0.5),
+        scorers=(CLASSIFIERS, LABEL_SEARCH),
+        tail_weight=tail_weight,
+        inverse_propensity=np.array([1.0, 2.0, 4.0, 8.0]),
+    )
+
+
+@pytest.mark.parametrize(("tail_weight", "order"), [(0.0, [0, 2, 3]), (1.0, [3, 2, 0])])
+def test_the_dial_moves_answers_towards_rare_labels(tail_weight: float, order: list[int]) -> None:
+    made = candidates([[0, 2, 3, NO]], [[0.1, 0.1, 0.1, -np.inf]], [[0.1, 0.1, 0.1, -np.inf]])
+    top = boosted(tail_weight)(made, 4)
+    assert top.labels.tolist() == [[*order, NO]]
+    assert top.scores[0, 3] == -np.inf
+    logs = [0.5 + tail_weight * np.log([1.0, 2.0, 4.0, 8.0][label]) for label in order]
+    np.testing.assert_allclose(top.scores[0, :3], logs, rtol=1e-5)

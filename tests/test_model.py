@@ -18,9 +18,7 @@ from safetensors.torch import load_file, save_file
 from dexa import Dexa
 from dexa.errors import DexaError, MissingFileError, ModelFolderError, StorageError
 from dexa.model import (
-    CLASSIFIERS,
     FUSION,
-    LABEL_SEARCH,
     Model,
     folder,
     load_model,
@@ -28,7 +26,7 @@ from dexa.model import (
     save_model,
 )
 from dexa.storage import sha256
-from dexa.types import NO_LABEL, TopK
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, NO_LABEL, TopK
 from tiny import LABELS
 from tiny_models import contents
 

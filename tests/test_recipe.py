@@ -63,6 +63,10 @@ VALUES: dict[str, st.SearchStrategy] = {
     "fusion.leaf": WHOLE,
     "fusion.tree_weight": st.floats(0, 10),
     "fusion.beta": st.floats(0, 10),
+    "fusion.scorers": st.permutations(["classifiers", "label_search"]),
+    "fusion.method": st.sampled_from(["tree", "boosted"]),
+    "fusion.trees": WHOLE,
+    "fusion.tail_weight": st.floats(0, 10),
 }
 CHANGES = st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=8).flatmap(
     lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})
@@ -372,3 +376,22 @@ def test_head_vectors_alone_are_refused() -> None:
 def test_no_shared_vectors_are_no_vectors() -> None:
     none = PUBLISHED.changed({"auxiliary.shared_vectors": 0})
     assert completed(none, TITLES).auxiliary.head_labels == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fusion.scorers": '["words"]'}, "a scorer 'words'"),
+        ({"fusion.scorers": "[]"}, "one or more, each once"),
+        ({"fusion.scorers": '["linear", "linear"]'}, "one or more, each once"),
+        ({"fusion.scorers": "linear"}, "a list of texts"),
+        ({"fusion.scorers": "[1]"}, "a list of texts"),
+        ({"fusion.scorers": '["linear"]'}, "set fusion.method=boosted"),
+        ({"fusion.method": "forest"}, "'tree' or 'boosted'"),
+        ({"classifier_stage.moments": "float16"}, "'float32' or 'bfloat16'"),
+    ],
+)
+def test_scorers_and_fusions_that_there_are_not(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError) as told:
+        PUBLISHED.changed(changes)
+    assert message in str(told.value)

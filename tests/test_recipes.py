@@ -8,13 +8,14 @@ import pytest
 
 from dexa import recipes
 from dexa.recipe import AuxiliaryChoice, Recipe, Size, completed
+from dexa.types import SCORERS
 
 
 @pytest.mark.parametrize("name", recipes.__all__)
 def test_a_recipe_is_called_after_its_method(name: str) -> None:
     recipe = getattr(recipes, name)()
     assert isinstance(recipe, Recipe)
-    assert recipe.name == name
+    assert recipe.name == name.replace("_", "-")
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
@@ -27,6 +28,12 @@ def test_ngame_is_dexa_without_auxiliary_vectors() -> None:
     }
     assert differing == {"name", "auxiliary"}
     assert ngame.auxiliary == AuxiliaryChoice(shared_vectors=0, head_labels=0)
+
+
+def test_dexa_plus_differs_in_its_fusion_alone() -> None:
+    plus = recipes.dexa_plus()
+    assert dataclasses.replace(plus, name="dexa", fusion=recipes.dexa().fusion) == recipes.dexa()
+    assert plus.fusion.scorers == SCORERS
 
 
 def test_no_size_of_data_gives_ngame_vectors() -> None:

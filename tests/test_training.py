@@ -26,9 +26,9 @@ from dexa.losses import hard_negative_triplet, multi_positive_triplet
 from dexa.negatives import mask
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray, offsets_of
+from dexa.training import batch as batch_module
 from dexa.training import checkpoints as checkpoints_module
 from dexa.training import choose_device
-from dexa.training import batch as batch_module
 from dexa.training.batch import Batch
 from dexa.training.checkpoints import Checkpoints
 from dexa.training.classifier_stage import ClassifierStage

@@ -26,7 +26,7 @@ def tiny_recipe(encoder: Path, *, name: str = "dexa") -> Recipe:
             "encoder.max_length": 12,
             **(
                 {"auxiliary.shared_vectors": 5, "auxiliary.head_labels": 2}
-                if name == "dexa"
+                if name != "ngame"
                 else {}
             ),
             "auxiliary.initial_norm": 0.15,

@@ -151,7 +151,7 @@ class Dexa:
     def predict_scorers(
         self, texts: Sequence[str] | TokenArray, k: int = 100, *, progress: Progress | None = None
     ) -> dict[str, TopK]:
-        """The k best labels of each text by label search, by classifiers and by their fusion."""
+        """The k best labels of each text by each scorer and by their fusion."""
         _check_question(texts, k)
         return self.model.predict_scorers(texts, k, progress=progress)
 
@@ -202,7 +202,9 @@ class Dexa:
             page = ReportPage(path=report, facts=facts, history=self.model.history, peers=peers)
         return evaluate_on(
             dataset,
-            self.predict_scorers(tokens, depth, progress=progress),
+            self.model.predict_scorers(
+                tokens, depth, words=dataset.test and dataset.test.texts, progress=progress
+            ),
             a=self.model.facts["A"],
             b=self.model.facts["B"],
             page=page,
@@ -260,6 +262,7 @@ def _examples(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Exa
         labels=tokens["lbl"],
         truth=split.labels,
         filter_pairs=split.filter_pairs,
+        document_texts=split.texts,
         label_texts=dataset.label_texts,
         facts={
             "name": dataset.name,

@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 NO_LABEL = -1
 """Fills `TopK.labels` where a text has fewer than K answers; its score is -inf."""
 
+LABEL_SEARCH, CLASSIFIERS = "label_search", "classifiers"
+NEIGHBOURS, LABEL_WORDS, LINEAR = "neighbours", "label_words", "linear"
+SCORERS = (LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, LABEL_WORDS, LINEAR)
+"""Names of the scorers, in the order in which they are shown."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TopK:

@@ -38,7 +38,7 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
         Path, typer.Option(metavar="MODEL_DIR", help="Folder to write.", show_default=False)
     ],
     recipe: Annotated[
-        str, typer.Option(metavar="dexa|ngame|FILE.json", help="The method.")
+        str, typer.Option(metavar="dexa|dexa-plus|ngame|FILE.json", help="The method.")
     ] = "dexa",
     encoder: Annotated[
         str | None,
@@ -112,12 +112,13 @@ def _recipe(name: str) -> Recipe:
 
     if name.endswith(".json"):
         return Recipe.load(Path(name))
-    if name in recipes.__all__:
-        return getattr(recipes, name)()
-    nearest = difflib.get_close_matches(name, recipes.__all__, n=1, cutoff=0.0)[0]
+    known = {function.replace("_", "-"): function for function in recipes.__all__}
+    if name in known:
+        return getattr(recipes, known[name])()
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     raise RecipeError(
         f"no recipe {name!r}",
-        expected=f"one of {', '.join(recipes.__all__)}, or a file that ends in .json",
+        expected=f"one of {', '.join(known)}, or a file that ends in .json",
         do=f"did you mean {nearest!r}?",
     )
 

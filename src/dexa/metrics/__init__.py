@@ -5,7 +5,7 @@ score them; `per_document` and `significance` say whether two systems differ. Fi
 fractions; ``[k]`` arrays hold the values for 1 … k.
 """
 
-from dexa.metrics.answers import drop_pairs, to_csr
+from dexa.metrics.answers import chosen, drop_pairs, to_csr
 from dexa.metrics.comparison import Compared, compare
 from dexa.metrics.label_sets import coverage, jaccard, macro_f1, micro_f1
 from dexa.metrics.measures import (
@@ -33,6 +33,7 @@ __all__ = [
     "Predictions",
     "abandonment",
     "auc",
+    "chosen",
     "compare",
     "coverage",
     "drop_pairs",

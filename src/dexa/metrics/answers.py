@@ -68,3 +68,25 @@ def to_csr(top: TopK, n_labels: int) -> csr_array:
     matrix = csr_array(parts, shape=(len(top), n_labels))
     matrix.sort_indices()
     return matrix
+
+
+def chosen(opinions: csr_array, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The scores that a sparse scorer gives labels chosen for each text.
+
+    Args:
+        opinions: ``[B, L]``.
+        labels: ``[B, K]``.
+
+    Returns:
+        float32 ``[B, K]``: 0 where there is no opinion, -inf for `NO_LABEL`.
+    """
+    if not labels.size:
+        return np.empty(labels.shape, np.float32)
+    if not opinions.has_canonical_format:  # lets SciPy search in a row, rather than walk through it
+        opinions = opinions.copy()
+        opinions.sum_duplicates()
+    rows = np.broadcast_to(np.arange(len(labels))[:, None], labels.shape)
+    found = opinions[rows.ravel(), np.maximum(labels, 0).ravel()]
+    scores = np.asarray(found, dtype=np.float32).reshape(labels.shape)
+    scores[labels == NO_LABEL] = -np.inf
+    return scores

@@ -1,14 +1,15 @@
 """The trained parts of a recipe, and the folder they live in."""
 
 from dexa.model.folder import load_model, save_model
-from dexa.model.parts import CLASSIFIERS, FUSION, LABEL_SEARCH, Model, Scorers
+from dexa.model.parts import FUSION, Model
+from dexa.model.scorers import Asked, Scorers, WordScorers
 
 __all__ = [
-    "CLASSIFIERS",
     "FUSION",
-    "LABEL_SEARCH",
+    "Asked",
     "Model",
     "Scorers",
+    "WordScorers",
     "load_model",
     "save_model",
 ]

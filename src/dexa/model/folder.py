@@ -7,7 +7,9 @@
     labels.jsonl          the text of each label, in the order of their ids
     labels.safetensors    label embeddings, classifiers, frequency, inverse propensity
     auxiliary.safetensors vectors, and which vector each label has
-    fusion.safetensors    the decision tree as arrays
+    fusion.safetensors    the trees as arrays
+    neighbours.safetensors  vectors and labels of the training documents, where they vote
+    words.safetensors     weights of words, where a scorer reads them; words.json: the words
     index/                the arguments of the two indexes
     run.jsonl             a record of each epoch, with its seconds
     README.md             a model card, written from the run
@@ -22,16 +24,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import open_encoder
 from dexa.errors import DataError, MissingFileError, ModelFolderError
-from dexa.fusion import DecisionTree, TreeFusion
+from dexa.fusion import BoostedFusion, DecisionTree, Forest, TreeFusion
 from dexa.index import ExactIndex
 from dexa.model.card import model_card
-from dexa.model.parts import Model, Scorers
+from dexa.model.further import further_tensors, opened_further
+from dexa.model.parts import Model
+from dexa.model.scorers import Scorers
 from dexa.recipe import Recipe
 from dexa.storage import atomic_folder, read_json, settle_folder, sha256, write_json
 
@@ -54,6 +59,8 @@ def save_model(model: Model, folder: Path) -> None:
         for name in ("label_search", "classifiers"):
             (draft / "index" / name).mkdir(parents=True)
             getattr(model.scorers, name).save(draft / "index" / name)
+        if model.scorers.words is not None:
+            write_json(draft / "words.json", model.scorers.words.features.terms())
         if model.label_texts is not None:
             _write_lines(draft / "labels.jsonl", ({"text": text} for text in model.label_texts))
         (draft / "README.md").write_text(model_card(model), encoding="utf-8")
@@ -78,7 +85,7 @@ def _described(model: Model) -> dict[str, Any]:
 
 
 def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
-    return {
+    return further_tensors(model.scorers) | {
         "labels": {
             "embeddings": model.scorers.label_search.vectors,
             "classifiers": model.scorers.classifiers.vectors,
@@ -89,7 +96,7 @@ def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
             "vectors": model.bank.vectors,
             "vector_of_label": torch.from_numpy(model.bank.vector_of_label),
         },
-        "fusion": model.fusion.tree.tensors(),
+        "fusion": model.fusion.tensors(),
     }
 
 
@@ -120,29 +127,43 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device) -> Mo
     )
     recipe = Recipe.from_json(described["recipe"], path=folder / "model.json")
     encoder = open_encoder(str(folder / "encoder"), max_length=recipe.encoder.max_length or 0)
-    inverse_propensity = labels["inverse_propensity"].numpy()
+    dense = Scorers(
+        label_search=ExactIndex.load(
+            folder / "index" / "label_search", labels["embeddings"].to(device)
+        ),
+        classifiers=ExactIndex.load(
+            folder / "index" / "classifiers", labels["classifiers"].to(device)
+        ),
+    )
     return Model(
         recipe=recipe,
         encoder=encoder.to(device).eval(),
         bank=AuxiliaryBank(auxiliary["vectors"].to(device), auxiliary["vector_of_label"].numpy()),
-        scorers=Scorers(
-            label_search=ExactIndex.load(
-                folder / "index" / "label_search", labels["embeddings"].to(device)
-            ),
-            classifiers=ExactIndex.load(
-                folder / "index" / "classifiers", labels["classifiers"].to(device)
-            ),
-        ),
-        fusion=TreeFusion(
-            tree=DecisionTree(**fusion),
-            tree_weight=recipe.fusion.tree_weight,
-            beta=recipe.fusion.beta,
-            inverse_propensity=inverse_propensity.astype(np.float64),
-        ),
+        scorers=opened_further(dense, folder, device),
+        fusion=_fusion(recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)),
         frequency=labels["frequency"].numpy(),
         label_texts=_label_texts(folder, len(labels["frequency"])),
         facts=described["facts"],
         history=_read_lines(folder / _LOG),
+    )
+
+
+def _fusion(
+    recipe: Recipe, arrays: dict[str, torch.Tensor], inverse_propensity: NDArray[np.float64]
+) -> TreeFusion | BoostedFusion:
+    choice = recipe.fusion
+    if choice.method == "tree":
+        return TreeFusion(
+            tree=DecisionTree(**arrays),
+            tree_weight=choice.tree_weight,
+            beta=choice.beta,
+            inverse_propensity=inverse_propensity,
+        )
+    return BoostedFusion(
+        forest=Forest(**arrays),
+        scorers=choice.scorers,
+        tail_weight=choice.tail_weight,
+        inverse_propensity=inverse_propensity,
     )
 
 

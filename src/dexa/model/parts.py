@@ -9,53 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import TextEncoder, encode
-from dexa.fusion import Candidates, TreeFusion, union
-from dexa.index import ExactIndex
+from dexa.fusion import BoostedFusion, TreeFusion
+from dexa.model.scorers import Scorers
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray
 from dexa.types import Progress, TopK
 
-LABEL_SEARCH, CLASSIFIERS, FUSION = "label_search", "classifiers", "fusion"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scorers:
-    """Both scorers over all labels, ready to search: cosine with unit rows ``[L, D]``."""
-
-    label_search: ExactIndex
-    classifiers: ExactIndex
-
-    @staticmethod
-    def over(label_vectors: torch.Tensor, weights: torch.Tensor) -> Scorers:
-        """Scorers of label embeddings and classifiers, of any length, ``[L, D]``."""
-        return Scorers(
-            label_search=ExactIndex(F.normalize(label_vectors, dim=1)),
-            classifiers=ExactIndex(F.normalize(weights, dim=1)),
-        )
-
-    def search(self, vectors: torch.Tensor, k: int) -> dict[str, TopK]:
-        """The k best labels of each scorer for unit vectors ``[B, D]``."""
-        return {
-            LABEL_SEARCH: self.label_search.search(vectors, k),
-            CLASSIFIERS: self.classifiers.search(vectors, k),
-        }
-
-    def candidates(self, vectors: torch.Tensor, found: dict[str, TopK]) -> Candidates:
-        """What either found, with the scores of both."""
-        device = self.label_search.vectors.device
-        names = (LABEL_SEARCH, CLASSIFIERS)
-        first, second = (torch.from_numpy(found[name].labels).to(device) for name in names)
-        labels = union(first, second)
-        return Candidates(
-            labels=labels,
-            label_search=self.label_search.score(vectors, labels),
-            classifier=self.classifiers.score(vectors, labels),
-        )
-
+FUSION = "fusion"
 
 _TEXTS_AT_ONCE = 4_096
 
@@ -68,7 +31,7 @@ class Model:
         recipe: completed, every field filled in.
         encoder: of documents and labels.
         bank: auxiliary vectors.
-        scorers: label search and classifiers.
+        scorers: label search, classifiers, and what else the recipe names.
         fusion: of their scores.
         frequency: int64 ``[L]``, training documents of each label.
         label_texts: the text of every label; None when training had tokens only.
@@ -80,7 +43,7 @@ class Model:
     encoder: TextEncoder
     bank: AuxiliaryBank
     scorers: Scorers
-    fusion: TreeFusion
+    fusion: TreeFusion | BoostedFusion
     frequency: NDArray[np.int64]
     label_texts: Sequence[str] | None
     facts: dict[str, Any]
@@ -125,27 +88,43 @@ class Model:
         texts: Sequence[str] | TokenArray,
         k: int = 100,
         *,
+        words: Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> dict[str, TopK]:
-        """The k best labels of each text by label search, by classifiers and by their fusion."""
+        """The k best labels of each text by each scorer and by their fusion.
+
+        Args:
+            texts: themselves, or their tokens.
+            k: answers a text.
+            words: the texts whose tokens were given, for scorers that read words.
+            progress: told of every step.
+
+        Raises:
+            InputError: there are tokens alone, and a scorer reads words.
+        """
         vectors = self.encode_documents(texts, progress=progress)
-        parts = [
-            self._answer(vectors[start : start + _TEXTS_AT_ONCE], k)
-            for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE)
-        ]
+        read = words if isinstance(texts, TokenArray) else texts
+        parts = []
+        for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE):
+            block = slice(start, start + _TEXTS_AT_ONCE)
+            parts.append(self._answer(vectors[block], None if read is None else read[block], k))
         return {
             name: TopK(
                 labels=np.concatenate([part[name].labels for part in parts]),
                 scores=np.concatenate([part[name].scores for part in parts]),
                 label_texts=self.label_texts,
             )
-            for name in (LABEL_SEARCH, CLASSIFIERS, FUSION)
+            for name in parts[0]
         }
 
-    def _answer(self, vectors: torch.Tensor, k: int) -> dict[str, TopK]:
+    def _answer(
+        self, vectors: torch.Tensor, texts: Sequence[str] | None, k: int
+    ) -> dict[str, TopK]:
         depth = max(k, self.recipe.fusion.candidates)
-        found = self.scorers.search(vectors, depth)
-        fused = self.fusion(self.scorers.candidates(vectors, found), k)
+        asked = self.scorers.ask(vectors, texts)
+        found = asked.best(depth)
+        used = {name: found[name] for name in self.recipe.fusion.scorers}
+        fused = self.fusion(asked.candidates(used), k)
         cut = {
             name: replace(top, labels=top.labels[:, :k], scores=top.scores[:, :k])
             for name, top in found.items()

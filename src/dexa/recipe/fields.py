@@ -17,6 +17,7 @@ from typing import Any
 from dexa.errors import RecipeError
 from dexa.recipe.reading import build, is_object, leaves, parsed, unknown
 from dexa.storage import read_json, write_json
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, SCORERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,16 +128,26 @@ class ClassifierStage:
 
 @dataclass(frozen=True, kw_only=True)
 class FusionChoice:
-    """How the scores of label search and classifiers become one.
+    """Which scorers answer, and how their scores become one.
 
     Attributes:
+        scorers: names, of ``label_search``, ``classifiers``, ``neighbours`` (votes of the nearest
+            training documents), ``label_words`` (label texts that share words with a text) and
+            ``linear`` (weights of words for labels).
+        method: ``tree``, the paper's, of label search and classifiers, or ``boosted`` trees of any.
         validation: documents held out from training, on which the fusion is fitted.
         candidates: answers of each scorer that are fused.
         depth: of the decision tree.
         leaf: candidates in a leaf of the tree at least.
         tree_weight: of the tree's probability beside label search.
         beta: weight of both beside the classifiers.
+        trees: how many boosted trees.
+        tail_weight: of the logarithm of the inverse propensity beside the odds of boosted trees:
+            the dial from P to PSP.
     """
+
+    scorers: tuple[str, ...] = (LABEL_SEARCH, CLASSIFIERS)
+    method: str = "tree"
 
     validation: int | None = None  # a twentieth of the documents, at most 5,000
     candidates: int = 100
@@ -144,6 +155,8 @@ class FusionChoice:
     leaf: int = 50
     tree_weight: float = 2.0
     beta: float = 1.0
+    trees: int = 100
+    tail_weight: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +219,7 @@ class Recipe:
 _MAY_BE_ZERO = {
     *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),
     *("weight_decay", "margin", "cluster_from", "validations", "dropout", "validation"),
-    *("tree_weight", "beta", "texts_at_once"),
+    *("tree_weight", "beta", "texts_at_once", "tail_weight"),
 }
 
 
@@ -230,6 +243,7 @@ def _check(recipe: Recipe) -> None:
             f"classifier_stage.moments is {recipe.classifier_stage.moments!r}",
             expected="'float32' or 'bfloat16'",
         )
+    _check_fusion(recipe.fusion)
     if recipe.encoder.initial not in ("pretrained", "random"):
         raise RecipeError(
             f"encoder.initial is {recipe.encoder.initial!r}", expected="'pretrained' or 'random'"
@@ -238,4 +252,23 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError(
             f"encoder.max_length is {recipe.encoder.max_length}",
             expected="at least 3, room for a token between the two special ones",
+        )
+
+
+def _check_fusion(choice: FusionChoice) -> None:
+    """Refuse scorers that there are not, and a fusion that cannot have them."""
+    for name in choice.scorers:
+        if name not in SCORERS:
+            raise RecipeError(f"a scorer {name!r}", expected=f"of {', '.join(SCORERS)}")
+    if not choice.scorers or len(set(choice.scorers)) < len(choice.scorers):
+        raise RecipeError(
+            f"fusion.scorers is {list(choice.scorers)}", expected="one or more, each once"
+        )
+    if choice.method not in ("tree", "boosted"):
+        raise RecipeError(f"fusion.method is {choice.method!r}", expected="'tree' or 'boosted'")
+    if choice.method == "tree" and set(choice.scorers) != {LABEL_SEARCH, CLASSIFIERS}:
+        raise RecipeError(
+            f"fusion.method 'tree' of {', '.join(choice.scorers)}",
+            expected=f"{LABEL_SEARCH} and {CLASSIFIERS}",
+            do="set fusion.method=boosted",
         )

@@ -79,19 +79,19 @@ def _value(hint: Any, value: Any, name: str, path: str | Path | None) -> Any:
             return float(value)
         if choice is int and isinstance(value, int) and not isinstance(value, bool):
             return value
-        if typing.get_origin(choice) is tuple and _is_int_list(value):
-            return tuple(typing.cast("list[int]", value))
+        if typing.get_origin(choice) is tuple and _is_list_of(typing.get_args(choice)[0], value):
+            return tuple(typing.cast("list[Any]", value))
     wanted = " or ".join(_spoken(choice) for choice in choices)
     raise RecipeError(f"{name} is {json.dumps(value)}", expected=wanted, path=path)
 
 
-def _is_int_list(value: Any) -> bool:
+def _is_list_of(kind: type, value: Any) -> bool:
     if not isinstance(value, list | tuple):
         return False
-    return all(type(item) is int for item in cast("list[Any]", value))
+    return all(type(item) is kind for item in cast("list[Any]", value))
 
 
 def _spoken(hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
-        return "a list of whole numbers"
+        return "a list of texts" if typing.get_args(hint)[0] is str else "a list of whole numbers"
     return {str: "a text", int: "a whole number", float: "a number", type(None): "null"}[hint]

@@ -31,6 +31,7 @@ from dexa.training.devices import (
     told_when_full,
 )
 from dexa.training.encoder_stage import EncoderStage
+from dexa.training.further_scorers import with_further
 from dexa.training.loop import run
 from dexa.training.validation import fit_fusion
 from dexa.types import Progress
@@ -47,6 +48,8 @@ class Examples:
         labels: tokens of L labels.
         truth: positives, ``[N, L]``.
         filter_pairs: int64 ``[F, 2]``, document and label that are no pair to learn from or tell.
+        document_texts: of the documents, for scorers that read words; None where only tokens are
+            known.
         label_texts: what the model shows for a label; None where only tokens are known.
         facts: of the data set, as JSON values.
         propensity: constants A and B.
@@ -56,6 +59,7 @@ class Examples:
     labels: TokenArray
     truth: csr_array
     filter_pairs: NDArray[np.int64]
+    document_texts: Sequence[str] | None
     label_texts: Sequence[str] | None
     facts: dict[str, Any]
     propensity: tuple[float, float]
@@ -124,9 +128,21 @@ def train(
     )
     history = history + run(stage, kept, progress)
     scorers = Scorers.over(arrays.label_vectors.to(where), stage.trained().to(where))
+    scorers = with_further(
+        scorers,
+        recipe.fusion,
+        corpus,
+        arrays.documents,
+        (examples.document_texts, examples.label_texts),
+        seed,
+        progress,
+    )
     a, b = examples.propensity
     progress.note(f"fusion is fitted on {len(arrays.held_out):,} held-out documents")
-    fusion = fit_fusion(corpus, arrays.held_out, scorers, recipe.fusion, examples.propensity, seed)
+    read = examples.document_texts
+    texts = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
+    asked = scorers.ask(arrays.held_out, texts)
+    fusion = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
         recipe=recipe,

@@ -26,6 +26,8 @@ class Corpus:
         held_out: tokens of V documents that no scorer is trained on.
         held_out_labels: their positives, ``[V, L]``.
         held_out_filter: int64 ``[F, 2]``, held-out document and label of a filtered pair.
+        rows: int64 ``[N]``, where the training documents stand in the data set.
+        held_out_rows: int64 ``[V]``, likewise.
         skipped: training documents without a label.
     """
 
@@ -35,6 +37,8 @@ class Corpus:
     held_out: TokenArray
     held_out_labels: csr_array
     held_out_filter: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    held_out_rows: NDArray[np.int64]
     skipped: int
 
     @property
@@ -101,6 +105,8 @@ def make_corpus(
         held_out=_rows(documents, held).to(device),
         held_out_labels=csr_array(labels[held]),
         held_out_filter=np.stack([held_filter.row, held_filter.col], axis=1).astype(np.int64),
+        rows=kept,
+        held_out_rows=held,
         skipped=len(counts) - len(usable),
     )
 

@@ -6,9 +6,18 @@ import torch
 from torch.nn import functional as F
 
 from dexa import metrics
-from dexa.fusion import TreeFusion, constant_tree, fit_tree
+from dexa.fusion import (
+    BoostedFusion,
+    TreeFusion,
+    boosted_features,
+    fit_forest,
+    fit_tree,
+    pairs_of,
+    rising_features,
+    tree_features,
+)
 from dexa.index import ExactIndex
-from dexa.model import Scorers
+from dexa.model import Asked
 from dexa.recipe import FusionChoice
 from dexa.training.corpus import Corpus
 from dexa.types import NO_LABEL
@@ -30,43 +39,46 @@ def label_search_figures(
 
 def fit_fusion(
     corpus: Corpus,
-    documents: torch.Tensor,
-    scorers: Scorers,
+    asked: Asked,
     choice: FusionChoice,
     propensity: tuple[float, float],
     seed: int,
-) -> TreeFusion:
-    """The fusion of both scorers, fitted on documents that neither was trained on.
+) -> TreeFusion | BoostedFusion:
+    """The fusion of the scorers, fitted on documents that none was trained on.
 
     Frequencies are counted without the held-out documents, and labels that have no other
-    documents are left out: that a rare label counts one document more would tell the tree that
+    documents are left out: that a rare label counts one document more would tell the trees that
     it is the label of this one.
 
     Args:
-        corpus: whose held-out part is used; without one the tree answers 0.
-        documents: unit vectors of the held-out documents, ``[V, D]``.
-        scorers: trained.
-        choice: candidates, depth, weights.
+        corpus: whose held-out part is used; without one the trees tell nothing.
+        asked: the held-out documents, put to all scorers.
+        choice: scorers, method, candidates.
         propensity: constants A and B.
-        seed: of the tree.
+        seed: of the trees.
     """
-    tree = constant_tree(0.0)
     inverse_propensity = metrics.inverse_propensity(corpus.labels, *propensity)
-    if len(documents):
-        found = {
-            name: metrics.drop_pairs(top, corpus.held_out_filter)
-            for name, top in scorers.search(documents, choice.candidates).items()
-        }
-        candidates = scorers.candidates(documents, found)
-        labels = candidates.labels.flatten().cpu().numpy()
-        seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0))
-        device = candidates.labels.device
-        features = candidates.features(torch.from_numpy(inverse_propensity).to(device)).cpu()
-        right = torch.from_numpy(candidates.are_true(corpus.held_out_labels))
-        tree = fit_tree(features[seen], right[seen], choice.depth, choice.leaf, seed)
-    return TreeFusion(
-        tree=tree,
-        tree_weight=choice.tree_weight,
-        beta=choice.beta,
+    found = asked.best(choice.candidates)
+    candidates = asked.candidates({name: found[name] for name in choice.scorers})
+    labels = candidates.labels.flatten().cpu().numpy()
+    # A filtered pair is no lesson, but stands among the candidates as it will when texts are asked.
+    filtered = candidates.are_in(corpus.held_out_filter)
+    seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0) & ~filtered)
+    right = torch.from_numpy(candidates.are_in(pairs_of(corpus.held_out_labels)))[seen]
+    rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)
+    if choice.method == "tree":
+        features = tree_features(candidates, rarity).cpu()[seen]
+        return TreeFusion(
+            tree=fit_tree(features, right, choice.depth, choice.leaf, seed),
+            tree_weight=choice.tree_weight,
+            beta=choice.beta,
+            inverse_propensity=inverse_propensity,
+        )
+    features = boosted_features(candidates, choice.scorers, rarity.log().float()).cpu()[seen]
+    rising = rising_features(choice.scorers)
+    return BoostedFusion(
+        forest=fit_forest(features, right, rising, trees=choice.trees, leaf=choice.leaf, seed=seed),
+        scorers=choice.scorers,
+        tail_weight=choice.tail_weight,
         inverse_propensity=inverse_propensity,
     )

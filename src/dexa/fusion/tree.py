@@ -7,14 +7,13 @@ the fused score is ``beta · (tree_weight · p + label search) + classifier``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from dexa.types import NO_LABEL, TopK
+from dexa.fusion.candidates import Candidates, best_of
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, NO_LABEL, TopK
 
 _LEAF = -1
 
@@ -109,44 +108,6 @@ def fit_tree(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """Labels that some scorer proposed, with the scores of all scorers.
-
-    Attributes:
-        labels: int64 ``[B, C]``, each at most once a row; `NO_LABEL` fills.
-        classifier: float32 ``[B, C]``, -inf where there is no label.
-        label_search: float32 ``[B, C]``, likewise.
-    """
-
-    labels: torch.Tensor
-    classifier: torch.Tensor
-    label_search: torch.Tensor
-
-    def features(self, inverse_propensity: torch.Tensor) -> torch.Tensor:
-        """Features ``[B · C, 3]``: classifier, label search, inverse propensity ``[L]``."""
-        propensity = inverse_propensity[self.labels.clamp(min=0)]
-        columns = [self.classifier, self.label_search, propensity]
-        features = torch.stack([column.float().flatten() for column in columns], dim=1)
-        return features.nan_to_num(neginf=-1.0)
-
-    def are_true(self, truth: csr_array) -> NDArray[np.bool_]:
-        """Whether each candidate is a label of its text, bool ``[B · C]``."""
-        _, width = cast("tuple[int, int]", truth.shape)
-        labels = self.labels.cpu().numpy()
-        keys = np.arange(len(labels))[:, None] * width + labels
-        entries = truth.tocoo()
-        true = np.isin(keys, entries.row.astype(np.int64) * width + entries.col)
-        return (true & (labels != NO_LABEL)).ravel()
-
-
-def union(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Labels of either, ``[B, K1 + K2]``, ascending, each once a row; `NO_LABEL` fills."""
-    both = torch.cat([first, second], dim=1).sort(dim=1).values
-    both[:, 1:][both[:, 1:] == both[:, :-1]] = NO_LABEL
-    return both
-
-
-@dataclass(frozen=True, kw_only=True)
 class TreeFusion:
     """The fused score ``beta · (tree_weight · tree + label search) + classifier``.
 
@@ -164,13 +125,22 @@ class TreeFusion:
 
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
-        device = candidates.labels.device
-        propensity = torch.from_numpy(self.inverse_propensity).to(device)
-        probability = self.tree.to(device)(candidates.features(propensity))
+        labels = candidates.labels
+        propensity = torch.from_numpy(self.inverse_propensity).to(labels.device)
+        probability = self.tree.to(labels.device)(tree_features(candidates, propensity))
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
-        searched = candidates.label_search.masked_fill(candidates.labels == NO_LABEL, 0.0)
-        tree = self.tree_weight * probability.view(candidates.labels.shape)
-        fused = candidates.classifier + self.beta * (tree + searched)
-        scores, best = fused.sort(dim=1, descending=True, stable=True)
-        labels = candidates.labels.gather(1, best[:, :k])
-        return TopK(labels=labels.cpu().numpy(), scores=scores[:, :k].cpu().numpy())
+        searched = candidates.scores[LABEL_SEARCH].masked_fill(labels == NO_LABEL, 0.0)
+        tree = self.tree_weight * probability.view(labels.shape)
+        return best_of(labels, candidates.scores[CLASSIFIERS] + self.beta * (tree + searched), k)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The arrays of the tree by name."""
+        return self.tree.tensors()
+
+
+def tree_features(candidates: Candidates, inverse_propensity: torch.Tensor) -> torch.Tensor:
+    """Features ``[B · C, 3]``: classifier, label search, inverse propensity ``[L]``."""
+    propensity = inverse_propensity[candidates.labels.clamp(min=0)]
+    columns = [candidates.scores[CLASSIFIERS], candidates.scores[LABEL_SEARCH], propensity]
+    features = torch.stack([column.float().flatten() for column in columns], dim=1)
+    return features.nan_to_num(neginf=-1.0)

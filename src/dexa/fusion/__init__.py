@@ -1,0 +1,29 @@
+"""Scores of several scorers become one."""
+
+from dexa.fusion.boosted import (
+    BoostedFusion,
+    Forest,
+    boosted_features,
+    constant_forest,
+    fit_forest,
+    rising_features,
+)
+from dexa.fusion.candidates import Candidates, pairs_of, union
+from dexa.fusion.tree import DecisionTree, TreeFusion, constant_tree, fit_tree, tree_features
+
+__all__ = [
+    "BoostedFusion",
+    "Candidates",
+    "DecisionTree",
+    "Forest",
+    "TreeFusion",
+    "boosted_features",
+    "constant_forest",
+    "constant_tree",
+    "fit_forest",
+    "fit_tree",
+    "pairs_of",
+    "rising_features",
+    "tree_features",
+    "union",
+]

@@ -1,0 +1,54 @@
+"""Labels that scorers proposed, with the scores of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dexa.types import NO_LABEL, TopK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """Labels that some scorer proposed, with the scores of all scorers.
+
+    Attributes:
+        labels: int64 ``[B, C]``, each at most once a row; `NO_LABEL` fills.
+        scores: float32 ``[B, C]`` of each scorer by its name, -inf where there is no label.
+    """
+
+    labels: torch.Tensor
+    scores: Mapping[str, torch.Tensor]
+
+    def are_in(self, pairs: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Whether each candidate is one of some pairs of row and label ``[P, 2]``, ``[B · C]``."""
+        labels = self.labels.cpu().numpy()
+        width = int(max(labels.max(initial=0), pairs[:, 1].max(initial=0))) + 1
+        keys = np.arange(len(labels))[:, None] * width + labels
+        found = np.isin(keys, pairs[:, 0].astype(np.int64) * width + pairs[:, 1])
+        return (found & (labels != NO_LABEL)).ravel()
+
+
+def pairs_of(labels: csr_array) -> NDArray[np.int64]:
+    """The entries of a matrix ``[B, L]`` as pairs of row and label, ``[P, 2]``."""
+    entries = labels.tocoo()
+    return np.stack([entries.row, entries.col], axis=1).astype(np.int64)
+
+
+def union(found: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Labels of any ``[B, K]``, ``[B, sum of K]``, ascending, each once a row; `NO_LABEL` fills."""
+    every = torch.cat(list(found), dim=1).sort(dim=1).values
+    every[:, 1:][every[:, 1:] == every[:, :-1]] = NO_LABEL
+    return every
+
+
+def best_of(labels: torch.Tensor, scores: torch.Tensor, k: int) -> TopK:
+    """The k best of candidates ``[B, C]``; equal scores go to the one that stands first."""
+    ordered, best = scores.sort(dim=1, descending=True, stable=True)
+    chosen = labels.gather(1, best[:, :k])
+    return TopK(labels=chosen.cpu().numpy(), scores=ordered[:, :k].cpu().numpy())

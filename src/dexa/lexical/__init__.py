@@ -1,0 +1,21 @@
+"""Scorers that read words: label texts, titles said in full, and linear weights.
+
+`TextFeatures` turns texts into sparse vectors. `LabelSearch`, `Mentions` and `SparseLinear`
+(fitted by `LinearFit`) answer with *opinions*: a float32 `csr_array` ``[B, L]`` of positive scores,
+where a label without an entry scores 0. The best of them are `dexa.metrics.top_k`, the scores of
+labels that others proposed `dexa.metrics.chosen`.
+"""
+
+from dexa.lexical.features import GROUPS, TextFeatures
+from dexa.lexical.fitting import LinearFit
+from dexa.lexical.label_text import LabelSearch, Mentions
+from dexa.lexical.linear import SparseLinear
+
+__all__ = [
+    "GROUPS",
+    "LabelSearch",
+    "LinearFit",
+    "Mentions",
+    "SparseLinear",
+    "TextFeatures",
+]

@@ -1,0 +1,117 @@
+"""Pairs of a document and a label to learn from, and where the two meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dexa.lexical.features import width
+from dexa.lexical.linear import SparseLinear
+from dexa.lexical.support import Support, values_at
+from dexa.metrics import top_k
+from dexa.types import NO_LABEL
+
+_CHUNK = 1_024
+_ENTRIES = 1 << 23  # features looked up at once
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """C pairs of a document and a label, by document; each once.
+
+    Attributes:
+        documents: int64 ``[C]``.
+        labels: int64 ``[C]``.
+        right: bool ``[C]``.
+        meetings: float32 ``[C, E]``, the document's value of each feature that has a weight for
+            the label.
+    """
+
+    documents: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    meetings: csr_array
+
+    def __getitem__(self, kept: NDArray[np.bool_]) -> Candidates:
+        rows = csr_array(self.meetings[np.flatnonzero(kept)])
+        return Candidates(self.documents[kept], self.labels[kept], self.right[kept], rows)
+
+
+def shortlist(scorer: SparseLinear, documents: csr_array, k: int) -> NDArray[np.int64]:
+    """The k best labels of each document, ``[N, k]``; `NO_LABEL` fills."""
+    n_documents = documents.indptr.size - 1
+    best = np.full((n_documents, k), NO_LABEL)
+    for start in range(0, n_documents, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        best[part] = top_k(scorer.margins(csr_array(documents[part])), k).labels
+    return best
+
+
+def meet(
+    documents: csr_array,
+    labels: csr_array,
+    proposed: NDArray[np.int64],
+    support: Support,
+    most: int,
+) -> Candidates:
+    """The proposed labels of each document, and its own, with the features where they meet.
+
+    Args:
+        documents: features ``[N, V]``.
+        labels: the true labels ``[N, L]``.
+        proposed: ``[N, K]``, in any order, also more than once; `NO_LABEL` fills.
+        support: which weights there are.
+        most: meetings to keep at most; documents beyond are left out.
+    """
+    n_labels = width(labels)
+    rows, columns = np.nonzero(proposed != NO_LABEL)
+    own = np.repeat(np.arange(len(proposed)), np.diff(labels.indptr)) * n_labels + labels.indices
+    keys = np.union1d(rows * n_labels + proposed[rows, columns], own)
+    right = np.isin(keys, own, assume_unique=True)
+    rows, columns = np.divmod(keys, n_labels)
+    values, places, counts, total = [], [], [], 0
+    for part in _slices(np.diff(documents.indptr)[rows]):
+        found = _meetings(documents, rows[part], columns[part], support)
+        total += len(found[0])
+        if total > most and part.start:
+            kept = slice(part.start)
+            rows, columns, right = rows[kept], columns[kept], right[kept]
+            break
+        for parts, array in zip((values, places, counts), found, strict=True):
+            parts.append(array)
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    ends = ends.astype(np.int32 if ends[-1] < 2**31 else np.int64)
+    parts = (np.concatenate(values), np.concatenate(places), ends)
+    meetings = csr_array(parts, shape=(len(rows), len(support.text)))
+    return Candidates(rows, columns, right, meetings)
+
+
+def _slices(lengths: NDArray[np.integer]) -> Iterator[slice]:
+    """Consecutive slices of pairs whose documents have about `_ENTRIES` features together."""
+    ends = np.cumsum(lengths)
+    start = 0
+    while start < len(lengths) or not start:
+        before = ends[start - 1] if start else 0
+        stop = int(np.searchsorted(ends, before + _ENTRIES, side="right"))
+        stop = max(start + 1, stop)
+        yield slice(start, stop)
+        start = stop
+
+
+def _meetings(
+    documents: csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64], support: Support
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """Values and places of the meetings of pairs, and how many each pair has."""
+    lengths = np.diff(documents.indptr)[rows]
+    pairs = np.repeat(np.arange(len(rows)), lengths)
+    ends = np.cumsum(lengths)
+    entries = np.arange(len(pairs)) + np.repeat(documents.indptr[rows] - ends + lengths, lengths)
+    places = values_at(support.places, columns[pairs], documents.indices[entries])
+    met = places > 0
+    values = documents.data[entries[met]]
+    return values, places[met] - 1, np.bincount(pairs[met], minlength=len(rows))

@@ -1,0 +1,227 @@
+"""Texts as sparse vectors: words, pairs of words that stand in label texts, and parts of words.
+
+Parts of words let "action" meet "actor"; pairs of words let "virtual machine" be more than its
+words. Each occurrence counts as its TF-IDF: ``(1 + log count) · log((n + 1) / (1 + df))``, and a
+text's vector has length 1. Without a smoothing term, words that stand in every text vanish.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+
+from dexa.errors import ModelFolderError
+
+_WORD = re.compile(r"\w+")
+_PART = 5  # letters; 5 alone found as much as 3 to 5 together, at a fifth of the cost
+_RARE = 2  # texts that a pair or a part must stand in: fewer, and it can link nothing
+_COMMON = (0.003, 50)  # parts in more than this share of the texts, and this many, tell nothing
+
+GROUPS = ("words", "pairs", "parts")
+"""The kinds of features, in the order of their columns."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of several texts, end to end.
+
+    Attributes:
+        known: the distinct words.
+        ids: int64 ``[T]``, each word's place in `known`.
+        offsets: int64 ``[B + 1]``; text b is ``ids[offsets[b]:offsets[b + 1]]``.
+    """
+
+    known: list[str]
+    ids: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @property
+    def texts(self) -> NDArray[np.int64]:
+        """The text of each word, int64 ``[T]``."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+def words_of(texts: Sequence[str]) -> Words:
+    """Lower-case words of texts: letters, digits and underscores in any script."""
+    rows = [_WORD.findall(text.lower()) for text in texts]
+    places: dict[str, int] = {}
+    flat = chain.from_iterable(rows)
+    ids = np.fromiter((places.setdefault(word, len(places)) for word in flat), np.int64)
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return Words(list(places), ids, offsets)
+
+
+@dataclass(frozen=True, eq=False)
+class TextFeatures:
+    """What is counted in a text, and how much each count weighs; see the module.
+
+    Attributes:
+        words: known words, ascending.
+        pairs: int64 ``[P]``, ascending: first word's place times the number of words, plus the
+            second's.
+        parts: known parts of words, ascending; ``<`` and ``>`` mark the ends of a word.
+        weights: float32 ``[V]``, the inverse document frequency of words, pairs and parts.
+    """
+
+    words: list[str]
+    pairs: NDArray[np.int64]
+    parts: list[str]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, documents: Sequence[str], label_texts: Sequence[str]) -> TextFeatures:
+        """Learn words, pairs and parts, and their weights, from documents and label texts."""
+        found = words_of([*documents, *label_texts])
+        n_texts = len(documents) + len(label_texts)
+        draft = cls(
+            words=sorted(found.known),
+            pairs=np.empty(0, np.int64),
+            parts=_distinct_parts(found.known),
+            weights=np.empty(0, np.float32),
+        )
+        in_labels = found.texts >= len(documents)
+        texts, pairs = draft._pairs(found)
+        pairs_of_labels = np.unique(draft._pairs(found, in_labels)[1])
+        kept = np.isin(pairs, pairs_of_labels)
+        counted = np.unique(np.stack([pairs[kept], texts[kept]]), axis=1)
+        distinct, pair_frequency = np.unique(counted[0], return_counts=True)
+        wide = cls(draft.words, distinct[pair_frequency >= _RARE], draft.parts, draft.weights)
+        counts = wide._counts(found)
+        frequency = np.bincount(counts.indices, minlength=width(counts))
+        common = max(_COMMON[0] * n_texts, _COMMON[1])
+        first = len(wide.words) + len(wide.pairs)
+        useful = (frequency[first:] >= _RARE) & (frequency[first:] <= common)
+        frequency = np.concatenate([frequency[:first], frequency[first:][useful]])
+        return cls(
+            words=wide.words,
+            pairs=wide.pairs,
+            parts=[part for part, keep in zip(wide.parts, useful, strict=True) if keep],
+            weights=np.log((n_texts + 1) / (frequency + 1)).astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """The group of each feature, a place in `GROUPS`, int64 ``[V]``."""
+        return np.repeat(np.arange(3), [len(self.words), len(self.pairs), len(self.parts)])
+
+    def transform(self, texts: Sequence[str]) -> csr_array:
+        """Texts as unit vectors, float32 ``[B, V]``; a text without known features is zero."""
+        counts = self._counts(words_of(texts))
+        values = (1 + np.log(counts.data)) * self.weights[counts.indices]
+        rows = np.repeat(np.arange(len(texts)), np.diff(counts.indptr))
+        lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))
+        values /= np.maximum(lengths[rows], np.finfo(np.float32).tiny)
+        parts = (values.astype(np.float32), counts.indices, counts.indptr)
+        return csr_array(parts, shape=counts.shape)
+
+    def places(self, known: Sequence[str]) -> NDArray[np.int64]:
+        """The place of each word among the known ones; -1 for one that is not."""
+        return np.fromiter((self._word_places.get(word, -1) for word in known), np.int64)
+
+    def terms(self) -> dict[str, list[str]]:
+        """Words and parts, as JSON can hold them."""
+        return {"words": self.words, "parts": self.parts}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All else, by name."""
+        return {"pairs": self.pairs, "weights": self.weights}
+
+    @classmethod
+    def restored(
+        cls, terms: Mapping[str, list[str]], arrays: Mapping[str, NDArray[Any]]
+    ) -> TextFeatures:
+        """What `terms` and `arrays` gave.
+
+        Raises:
+            ModelFolderError: they do not belong together.
+        """
+        features = cls(terms["words"], arrays["pairs"], terms["parts"], arrays["weights"])
+        count = len(features.words) + len(features.pairs) + len(features.parts)
+        if len(features) != count:
+            raise ModelFolderError(
+                f"{len(features)} weights for {count} words, pairs and parts",
+                expected="a weight for each",
+                do="copy the model folder again",
+            )
+        return features
+
+    @cached_property
+    def _word_places(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.words)}
+
+    @cached_property
+    def _part_places(self) -> dict[str, int]:
+        return {part: place for place, part in enumerate(self.parts)}
+
+    def _counts(self, found: Words) -> csr_array:
+        """How often each feature stands in each text, float32 ``[B, V]``."""
+        n_texts = len(found.offsets) - 1
+        ones = np.ones(len(found.ids), np.float32)
+        shape = (n_texts, max(1, len(found.known)))
+        words = csr_array((ones, found.ids, found.offsets), shape=shape)
+        texts, pairs = self._pairs(found)
+        places = np.searchsorted(self.pairs, pairs)
+        here = places < len(self.pairs)
+        here[here] = self.pairs[places[here]] == pairs[here]
+        entries = (np.ones(np.count_nonzero(here), np.float32), (texts[here], places[here]))
+        counted = [
+            words @ self._incidence(found.known, self.places(found.known)),
+            csr_array(entries, shape=(n_texts, len(self.pairs))),
+            words @ self._parts(found.known),
+        ]
+        counts = csr_array(hstack(counted, format="csr"))
+        counts.sum_duplicates()
+        return counts
+
+    def _pairs(
+        self, found: Words, chosen: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Text and key of every two known words that stand side by side in it."""
+        places, texts = self.places(found.known)[found.ids], found.texts
+        near = (texts[1:] == texts[:-1]) & (places[1:] >= 0) & (places[:-1] >= 0)
+        if chosen is not None:
+            near &= chosen[1:]
+        first, second = places[:-1][near], places[1:][near]
+        return texts[1:][near], first * len(self.words) + second
+
+    def _incidence(self, known: Sequence[str], columns: NDArray[np.int64]) -> csr_array:
+        """A one from each of the words given to its feature."""
+        rows = np.flatnonzero(columns >= 0)
+        entries = (np.ones(len(rows), np.float32), (rows, columns[rows]))
+        return csr_array(entries, shape=(max(1, len(known)), len(self.words)))
+
+    def _parts(self, known: Sequence[str]) -> csr_array:
+        """How often each part stands in each of the words given."""
+        parts = [_parts_of(word) for word in known]
+        rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        flat = chain.from_iterable(parts)
+        columns = np.fromiter((self._part_places.get(part, -1) for part in flat), np.int64)
+        rows, columns = rows[columns >= 0], columns[columns >= 0]
+        entries = (np.ones(len(rows), np.float32), (rows, columns))
+        return csr_array(entries, shape=(max(1, len(known)), len(self.parts)))
+
+
+def _parts_of(word: str) -> list[str]:
+    marked = f"<{word}>"
+    return [marked[i : i + _PART] for i in range(len(marked) - _PART + 1)]
+
+
+def _distinct_parts(words: Sequence[str]) -> list[str]:
+    return sorted(set(chain.from_iterable(map(_parts_of, words))))
+
+
+def width(matrix: csr_array) -> int:
+    """Columns, for type checkers that take scipy's `shape` to be None."""
+    return cast("tuple[int, int]", matrix.shape)[1]

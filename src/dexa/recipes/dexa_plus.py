@@ -1,0 +1,13 @@
+"""DEXA with scorers that read words and neighbours, fused by boosted trees."""
+
+from dataclasses import replace
+
+from dexa.recipe import FusionChoice, Recipe
+from dexa.recipes.dexa import dexa
+from dexa.types import SCORERS
+
+
+def dexa_plus() -> Recipe:
+    """What the dense scorers miss, words find: all scorers, and a fusion of any number of them."""
+    fusion = FusionChoice(scorers=SCORERS, method="boosted", candidates=50, tail_weight=0.7)
+    return replace(dexa(), name="dexa-plus", fusion=fusion)

@@ -1,0 +1,354 @@
+"""Sparse features, searches by words, and the sparse linear scorer, against plain loops."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from tests.tiny import COLOURS, LABELS, PLACES
+
+from dexa import metrics
+from dexa.errors import ModelFolderError, RecipeError
+from dexa.lexical import (
+    GROUPS,
+    LabelSearch,
+    LinearFit,
+    Mentions,
+    SparseLinear,
+    TextFeatures,
+)
+from dexa.lexical.candidates import Candidates, meet
+from dexa.lexical.support import find_support
+from dexa.metrics import chosen
+from dexa.types import NO_LABEL
+
+SOME = ["Green castles, green bridges", "the green castle", "", "Über-Brücke 42", "?!"]
+TITLES = ["green castle", "Bridge", "42", "castle", "green", "the green castle stands there now"]
+
+texts = st.lists(
+    st.lists(st.sampled_from(["ab", "ab", "abacus", "abaci", "ÄB", "7"]), max_size=6).map(" ".join),
+    min_size=1,
+    max_size=5,
+)
+
+
+def naive_counts(text: str) -> Counter[tuple[str, str]]:
+    words = re.findall(r"\w+", text.lower())
+    counts = Counter(("words", word) for word in words)
+    counts.update(("pairs", f"{a} {b}") for a, b in itertools.pairwise(words))
+    for word in words:
+        marked = f"<{word}>"
+        counts.update(("parts", marked[i : i + 5]) for i in range(len(marked) - 4))
+    return counts
+
+
+def naive_vectors(
+    documents: list[str], labels: list[str], queries: list[str]
+) -> list[dict[tuple[str, str], float]]:
+    known = [naive_counts(text) for text in [*documents, *labels]]
+    of_labels = {pair for counts in known[len(documents) :] for pair in counts}
+    frequency = Counter(feature for counts in known for feature in counts)
+    kept = {
+        (kind, term): math.log((len(known) + 1) / (count + 1))
+        for (kind, term), count in frequency.items()
+        if kind == "words"
+        or (kind == "pairs" and count >= 2 and (kind, term) in of_labels)
+        or (kind == "parts" and 2 <= count <= 50)
+    }
+    vectors = []
+    for text in queries:
+        counts = naive_counts(text)
+        values = {f: (1 + math.log(n)) * kept[f] for f, n in counts.items() if f in kept}
+        length = math.sqrt(sum(value**2 for value in values.values())) or 1.0
+        vectors.append({feature: value / length for feature, value in values.items()})
+    return vectors
+
+
+def names_of(features: TextFeatures) -> list[tuple[str, str]]:
+    n = len(features.words)
+    pairs = [f"{features.words[key // n]} {features.words[key % n]}" for key in features.pairs]
+    terms = [*features.words, *pairs, *features.parts]
+    return [(GROUPS[g], term) for g, term in zip(features.groups, terms, strict=True)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents=texts, labels=texts, queries=texts)
+def test_features_against_a_loop(
+    documents: list[str], labels: list[str], queries: list[str]
+) -> None:
+    features = TextFeatures.fit(documents, labels)
+    names = names_of(features)
+    matrix = features.transform(queries)
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (len(queries), len(features))
+    expected = naive_vectors(documents, labels, queries)
+    for row, values in zip(matrix.toarray(), expected, strict=True):
+        assert {n: v for n, v in zip(names, row, strict=True) if v} == pytest.approx(
+            {n: v for n, v in values.items() if v}, abs=1e-5
+        )
+
+
+def test_unknown_words_count_by_their_parts() -> None:
+    features = TextFeatures.fit(["reaction", "action"], ["an actor"])
+    row = features.transform(["inaction"]).toarray()[0]
+    assert {name for name, value in zip(names_of(features), row, strict=True) if value} == {
+        ("parts", part) for part in ("actio", "ction", "tion>")
+    }
+
+
+def test_texts_without_known_features_are_zero() -> None:
+    features = TextFeatures.fit(["a b"], ["c"])
+    assert features.transform(["", "zz"]).nnz == 0
+    assert features.transform([]).shape == (0, len(features))
+
+
+def test_parts_that_stand_everywhere_are_dropped() -> None:
+    features = TextFeatures.fit(["common"] * 60 + ["rarely"] * 2, ["x"])
+    assert features.parts == sorted({"<rare", "rarel", "arely", "rely>"})
+
+
+def test_features_survive_json() -> None:
+    features = TextFeatures.fit(SOME, TITLES)
+    again = TextFeatures.restored(json.loads(json.dumps(features.terms())), features.arrays())
+    assert (again.transform(SOME) != features.transform(SOME)).nnz == 0
+    with pytest.raises(ModelFolderError, match="weights for"):
+        TextFeatures.restored(features.terms() | {"parts": []}, features.arrays())
+
+
+def test_label_search_is_the_cosine() -> None:
+    features = TextFeatures.fit(SOME, TITLES)
+    labels, queries = features.transform(TITLES), features.transform(SOME)
+    found = LabelSearch.over(labels).opinions(queries)
+    assert found.toarray() == pytest.approx(queries.toarray() @ labels.toarray().T, abs=1e-6)
+    assert (found.data > 0).all()
+
+
+def naive_mentions(text: str, titles: list[str]) -> list[int]:
+    words = [re.findall(r"\w+", part.lower()) for part in [text, *titles]]
+    runs = {tuple(words[0][i : i + n]) for n in range(1, 6) for i in range(len(words[0]) - n + 1)}
+    return [int(tuple(title) in runs) for title in words[1:]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents=texts, titles=texts, queries=texts)
+def test_mentions_against_a_loop(
+    documents: list[str], titles: list[str], queries: list[str]
+) -> None:
+    features = TextFeatures.fit(documents, titles)
+    mentions = Mentions.of(titles, features)
+    again = Mentions.restored(mentions.arrays())
+    expected = [naive_mentions(query, titles) for query in queries]
+    assert mentions.opinions(queries, features).toarray().tolist() == expected
+    assert again.opinions(queries, features).toarray().tolist() == expected
+
+
+def test_mentions_do_not_cross_texts_or_unknown_words() -> None:
+    features = TextFeatures.fit(["green", "castle"], ["green castle"])
+    mentions = Mentions.of(["green castle"], features)
+    said = mentions.opinions(["a green", "castle", "green old castle", "Green castle!"], features)
+    assert said.toarray().ravel().tolist() == [0, 0, 0, 1]
+
+
+def test_chosen_scores() -> None:
+    opinions = csr_array(np.array([[0.5, 0, 0.25], [0, 0, 0]], np.float32))
+    labels = np.array([[2, NO_LABEL, 0, 1], [NO_LABEL, 0, 1, 2]])
+    expected = [[0.25, -np.inf, 0.5, 0], [-np.inf, 0, 0, 0]]
+    assert chosen(opinions, labels).tolist() == expected
+    assert chosen(opinions, labels[:, :0]).shape == (2, 0)
+    doubled = csr_array((np.float32([1, 2, 3]), [2, 0, 2], [0, 3]), shape=(1, 3))
+    assert chosen(doubled, np.array([[2, 1, 0]])).tolist() == [[4, 0, 2]]
+    assert doubled.nnz == 3
+
+
+def naive_opinions(scorer: SparseLinear, row: np.ndarray) -> dict[int, float]:
+    found = {}
+    for label, weights in enumerate(scorer.weights):
+        shared = [f for f in weights.indices if row[f] != 0]
+        if shared or label in scorer.heads:
+            margin = row @ weights.toarray().ravel() + scorer.bias[label]
+            found[label] = 1 / (1 + math.exp(-margin))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**16))
+def test_linear_opinions_against_a_loop(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    weights = draw.standard_normal((5, 4)) * (draw.random((5, 4)) < 0.4)
+    scorer = SparseLinear(
+        csr_array(weights.astype(np.float32)),
+        draw.standard_normal(5).astype(np.float32),
+        np.array([1, 3]),
+    )
+    rows = (draw.random((6, 4)) * (draw.random((6, 4)) < 0.4)).astype(np.float32)
+    for one in (scorer, SparseLinear.restored(scorer.arrays())):
+        found = one.opinions(csr_array(rows)).tocoo()
+        assert found.dtype == np.float32
+        for i, row in enumerate(rows):
+            mine = found.row == i
+            got = dict(zip(found.col[mine].tolist(), found.data[mine].tolist(), strict=True))
+            assert got == pytest.approx(naive_opinions(scorer, row), abs=1e-5)
+
+
+def test_thinned_weights_against_a_loop() -> None:
+    draw = np.random.default_rng(0)
+    weights = draw.standard_normal((6, 5)).astype(np.float32)
+    weights[2] = 0  # a label without weights stays one
+    scorer = SparseLinear(csr_array(weights), np.zeros(6, np.float32), np.array([0]))
+    thin = scorer.thinned(0.5)
+    expected = [[w if abs(w) >= 0.5 * max(map(abs, row)) else 0 for w in row] for row in weights]
+    assert thin.weights.toarray().tolist() == np.array(expected).tolist()
+    assert thin.heads is scorer.heads
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**16), widest=st.integers(1, 4))
+def test_support_and_meetings_against_a_loop(seed: int, widest: int) -> None:
+    draw = np.random.default_rng(seed)
+    documents = (draw.random((5, 8)) * (draw.random((5, 8)) < 0.6)).astype(np.float32)
+    own = (draw.random((4, 8)) * (draw.random((4, 8)) < 0.5)).astype(np.float32)
+    labels = (draw.random((5, 4)) < 0.4).astype(np.float32)
+    support = find_support(
+        csr_array(documents), csr_array(own), csr_array(labels), widest=widest, faintest=0.3
+    )
+    counts, total = labels.sum(axis=0), labels.T @ documents
+    value = own + total / (counts[:, None] + 1)
+    keys = set(zip(support.labels.tolist(), support.features.tolist(), strict=True))
+    for label in range(4):
+        most = int(widest * (1 + counts[label] / 3))
+        best = sorted(range(8), key=lambda f: -value[label, f])[:most]
+        bar = 0.3 * value[label].max()
+        expected = {f for f in best if value[label, f] >= bar and value[label, f] > 0}
+        assert {f for one, f in keys if one == label} == expected
+    at = support.labels, support.features
+    assert support.text == pytest.approx(own[at])
+    assert support.total == pytest.approx(total[at], abs=1e-6)
+    assert support.mean == pytest.approx((total / (counts[:, None] + 1))[at], abs=1e-6)
+
+    proposed = draw.integers(-1, 4, size=(5, 3))
+    met = meet(csr_array(documents), csr_array(labels), proposed, support, 10**6)
+    pairs = {(i, int(j)) for i in range(5) for j in proposed[i] if j >= 0}
+    pairs |= {(int(i), int(j)) for i, j in zip(*np.nonzero(labels), strict=True)}
+    assert list(zip(met.documents.tolist(), met.labels.tolist(), strict=True)) == sorted(pairs)
+    assert met.right.tolist() == [bool(labels[pair]) for pair in sorted(pairs)]
+    dense = met.meetings.toarray()
+    for row, (i, j) in zip(dense, sorted(pairs), strict=True):
+        expected = np.where(support.labels == j, documents[i, support.features], 0)
+        assert row == pytest.approx(expected)
+
+
+def corpus(count: int, seed: int) -> tuple[list[str], csr_array]:
+    """Documents that say a label's words, and one label, `PLACES`, that half of them have."""
+    draw = np.random.default_rng(seed)
+    named = draw.integers(len(LABELS), size=count)
+    busy = draw.random(count) < 0.5
+    where = [PLACES[draw.integers(0, 3)] if b else PLACES[draw.integers(3, 6)] for b in busy]
+    said = [f"{LABELS[i]} seen at the {w}" for i, w in zip(named, where, strict=True)]
+    matrix = np.zeros((count, len(LABELS) + 1), np.float32)
+    matrix[np.arange(count), named] = 1
+    matrix[busy, -1] = 1
+    return said, csr_array(matrix)
+
+
+@pytest.fixture(scope="module")
+def learnt() -> tuple[TextFeatures, csr_array, csr_array, csr_array]:
+    said, labels = corpus(200, seed=1)
+    features = TextFeatures.fit(said, [*LABELS, "busy"])
+    return features, features.transform(said), features.transform([*LABELS, "busy"]), labels
+
+
+FIT = LinearFit(negatives=5, random=2, heads=2)
+
+
+def fitted(
+    learnt: tuple[TextFeatures, csr_array, csr_array, csr_array], fit: LinearFit, seed: int = 0
+) -> SparseLinear:
+    features, documents, texts, labels = learnt
+    return fit(documents, texts, labels, features.groups, seed)
+
+
+def test_a_fit_finds_labels_by_their_words_and_others_by_their_documents(
+    learnt: tuple[TextFeatures, csr_array, csr_array, csr_array],
+) -> None:
+    scorer = fitted(learnt, FIT)
+    said, truth = corpus(100, seed=2)
+    found = scorer.opinions(learnt[0].transform(said))
+    assert metrics.precision(found, truth, 1)[0] > 0.95
+    assert metrics.recall(found, truth, 2)[1] > 0.95
+    busy = found.toarray()[:, -1]
+    right = truth.toarray()[:, -1] > 0
+    assert busy[right].min() > busy[~right].max()  # no word of its text is ever said
+    assert scorer.heads.tolist() == sorted(scorer.heads.tolist())
+    assert len(LABELS) in scorer.heads
+
+
+def test_one_seed_gives_one_scorer(
+    learnt: tuple[TextFeatures, csr_array, csr_array, csr_array],
+) -> None:
+    first, again, other = (fitted(learnt, FIT, seed) for seed in (3, 3, 4))
+    assert (first.weights.data == again.weights.data).all()
+    assert (first.bias == again.bias).all()
+    assert not np.array_equal(first.weights.data, other.weights.data)
+
+
+def test_meetings_are_bounded(
+    learnt: tuple[TextFeatures, csr_array, csr_array, csr_array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dexa.lexical.candidates as module
+
+    monkeypatch.setattr(module, "_ENTRIES", 256)
+    whole = fitted(learnt, FIT)
+    kept = []
+    original = Candidates.__getitem__
+
+    def noted(self: Candidates, rows: np.ndarray) -> Candidates:
+        kept.append(self.meetings.nnz)
+        return original(self, rows)
+
+    monkeypatch.setattr(Candidates, "__getitem__", noted)
+    part = fitted(learnt, replace(FIT, meetings=2_000))
+    assert 0 < max(kept) <= 2_000
+    assert part.weights.shape == whole.weights.shape
+    assert not np.array_equal(part.weights.data, whole.weights.data)
+
+
+def test_labels_without_documents_are_found_by_their_text(
+    learnt: tuple[TextFeatures, csr_array, csr_array, csr_array],
+) -> None:
+    features, documents, texts, labels = learnt
+    unseen = LABELS.index(f"{COLOURS[0]} castle")
+    rest = np.flatnonzero(labels.toarray()[:, unseen] == 0)
+    scorer = FIT(
+        csr_array(documents[rest]), texts, csr_array(labels[rest]), features.groups, seed=0
+    )
+    query = features.transform([LABELS[unseen]])
+    first, second = metrics.top_k(scorer.opinions(query), 2).labels[0]
+    assert unseen == (second if first == len(LABELS) else first)  # half of all texts are "busy"
+
+
+def test_nothing_to_learn_from() -> None:
+    features = TextFeatures.fit(["a b"], ["c", "d"])
+    scorer = FIT(
+        features.transform(["a b"]),
+        features.transform(["c", "d"]),
+        csr_array((1, 2), dtype=np.float32),
+        features.groups,
+        seed=0,
+    )
+    assert scorer.opinions(features.transform(["a", "d"])).shape == (2, 2)
+    assert np.isfinite(scorer.weights.data).all()
+
+
+@pytest.mark.parametrize("name", ["rounds", "negatives", "steps", "widest", "meetings", "penalty"])
+def test_settings_that_cannot_be(name: str) -> None:
+    with pytest.raises(RecipeError, match=name):
+        replace(FIT, **{name: 0})
