@@ -317,7 +317,7 @@ def test_a_forest_of_one_class_or_none_is_constant(right: list) -> None:
 def test_features_of_boosted_trees_by_hand() -> None:
     made = candidates([[1, 3, NO]], [[0.5, 0.2, -np.inf]], [[0.1, 0.4, -np.inf]])
     rarity = torch.tensor([9.0, 1.0, 9.0, 2.0])
-    found = boosted_features(made, (CLASSIFIERS, LABEL_SEARCH), rarity)
+    found = boosted_features(made, (CLASSIFIERS, LABEL_SEARCH), rarity, 10)
     half = float(np.log(2))
     expected = [
         [0.5, 0.0, 0.0, 0.1, half, 0.3, 1.5, 1.0],
@@ -328,10 +328,24 @@ def test_features_of_boosted_trees_by_hand() -> None:
     assert len(rising_features((CLASSIFIERS, LABEL_SEARCH))) == found.shape[1]
 
 
+def test_features_do_not_depend_on_how_many_candidates_there_are() -> None:
+    draw = np.random.default_rng(0)
+    scores = np.sort(draw.random((2, 1, 12)).astype(np.float32), axis=2)[:, :, ::-1]
+    rarity = torch.zeros(12)
+    few, many = (
+        candidates([list(range(n))], scores[0, :, :n].tolist(), scores[1, :, :n].tolist())
+        for n in (6, 12)
+    )
+    names = (CLASSIFIERS, LABEL_SEARCH)
+    short, long = (boosted_features(made, names, rarity, 4) for made in (few, many))
+    assert torch.equal(short, long[:6])
+
+
 def boosted(tail_weight: float) -> BoostedFusion:
     return BoostedFusion(
         forest=constant_forest(0.5),
         scorers=(CLASSIFIERS, LABEL_SEARCH),
+        depth=10,
         tail_weight=tail_weight,
         inverse_propensity=np.array([1.0, 2.0, 4.0, 8.0]),
     )

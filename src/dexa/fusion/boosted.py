@@ -157,12 +157,14 @@ class BoostedFusion:
     Attributes:
         forest: fitted on documents that no scorer was trained on.
         scorers: names, in the order of the features.
+        depth: ranks beyond it are one to the trees.
         tail_weight: the dial from P to PSP: 0 answers what is most likely right.
         inverse_propensity: float64 ``[L]``.
     """
 
     forest: Forest
     scorers: tuple[str, ...]
+    depth: int
     tail_weight: float
     inverse_propensity: NDArray[np.float64]
 
@@ -170,7 +172,7 @@ class BoostedFusion:
         """The k best candidates of each text; equal scores go to the smaller label id."""
         labels = candidates.labels
         rarity = torch.from_numpy(self.inverse_propensity).to(labels.device).log().float()
-        features = boosted_features(candidates, self.scorers, rarity)
+        features = boosted_features(candidates, self.scorers, rarity, self.depth)
         odds = self.forest.to(labels.device)(features).view(labels.shape)
         fused = odds + self.tail_weight * rarity[labels.clamp(min=0)]
         return best_of(labels, fused.masked_fill(labels == NO_LABEL, -torch.inf), k)
@@ -186,12 +188,14 @@ def rising_features(scorers: Sequence[str]) -> list[bool]:
 
 
 def boosted_features(
-    candidates: Candidates, scorers: Sequence[str], rarity: torch.Tensor
+    candidates: Candidates, scorers: Sequence[str], rarity: torch.Tensor, depth: int
 ) -> torch.Tensor:
     """Features ``[B · C, 3 S + 2]`` for S scorers.
 
     Of each scorer the score, the logarithm of the rank, and the distance to its best; then the
-    sum of inverse ranks, and the logarithm of the inverse propensity `rarity` ``[L]``.
+    sum of inverse ranks, and the logarithm of the inverse propensity `rarity` ``[L]``. Ranks beyond
+    `depth`, to which every scorer proposes, are one, so that a label's features are the same
+    however many candidates stand beside it.
     """
     labels = candidates.labels
     columns: list[torch.Tensor] = []
@@ -202,6 +206,7 @@ def boosted_features(
         ranks = torch.empty_like(order).scatter_(
             1, order, torch.arange(1, labels.shape[1] + 1, device=labels.device).expand_as(order)
         )
+        ranks.clamp_(max=depth + 1)
         agreement += 1 / ranks
         best = scores.amax(dim=1, keepdim=True) if labels.shape[1] else scores
         columns += [scores, ranks.float().log(), best - scores]

@@ -162,6 +162,7 @@ def _fusion(
     return BoostedFusion(
         forest=Forest(**arrays),
         scorers=choice.scorers,
+        depth=choice.candidates,
         tail_weight=choice.tail_weight,
         inverse_propensity=inverse_propensity,
     )

@@ -74,11 +74,14 @@ def fit_fusion(
             beta=choice.beta,
             inverse_propensity=inverse_propensity,
         )
-    features = boosted_features(candidates, choice.scorers, rarity.log().float()).cpu()[seen]
+    features = boosted_features(
+        candidates, choice.scorers, rarity.log().float(), choice.candidates
+    ).cpu()[seen]
     rising = rising_features(choice.scorers)
     return BoostedFusion(
         forest=fit_forest(features, right, rising, trees=choice.trees, leaf=choice.leaf, seed=seed),
         scorers=choice.scorers,
+        depth=choice.candidates,
         tail_weight=choice.tail_weight,
         inverse_propensity=inverse_propensity,
     )
