@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dexa import clustering
-from dexa.clustering import balanced_kmeans, cohesion
+from dexa.clustering import balanced_kmeans, cohesion, dense
 from dexa.errors import DataError, InputError
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -104,16 +103,16 @@ def test_products_of_small_and_large_nodes() -> None:
     rows = mixture(30, 64, 3).view(3, 10, 64)
     weights = torch.randn(3, 1, 10, generator=torch.Generator().manual_seed(0))
     expected = torch.einsum("ns,nsd,ntd->nt", weights[:, 0], rows, rows)[:, None]
-    torch.testing.assert_close(clustering._products(rows)(weights), expected)
+    torch.testing.assert_close(dense._products(rows)(weights), expected)
     few = rows[..., :16]  # so that fewer numbers than the inner products of each two
     expected = torch.einsum("ns,nsd,ntd->nt", weights[:, 0], few, few)[:, None]
-    torch.testing.assert_close(clustering._products(few)(weights), expected)
+    torch.testing.assert_close(dense._products(few)(weights), expected)
 
 
 def test_blocks_do_not_change_the_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     points = mixture(1000, 16, 50)
     whole = balanced_kmeans(points, 100, seed=0)
-    monkeypatch.setattr(clustering, "_BLOCK_BYTES", {"cpu": 1})
+    monkeypatch.setattr(dense, "_BLOCK_BYTES", {"cpu": 1})
     one_node_at_a_time = balanced_kmeans(points, 100, seed=0)
     assert torch.bincount(one_node_at_a_time).eq(10).all()
     assert cohesion(points, one_node_at_a_time) == pytest.approx(cohesion(points, whole), abs=0.01)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dexa.errors import DataError, InputError
+from dexa.clustering.points import refuse_counts, refuse_dense
 from dexa.kernels import TINY, leaning_of_halves, power_step
 
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
@@ -57,7 +57,8 @@ def balanced_kmeans(
         DataError: the points are not an ``[N, D]`` array of finite numbers.
         InputError: `clusters` or `max_iterations` is below one.
     """
-    _check(points, clusters, max_iterations)
+    refuse_dense(points)
+    refuse_counts(clusters, max_iterations)
     count, device = len(points), points.device
     if clusters >= count:
         return torch.arange(count, device=device)
@@ -77,41 +78,6 @@ def balanced_kmeans(
     assignment = torch.empty_like(order)
     assignment[order] = torch.from_numpy(np.repeat(np.arange(clusters), sizes)).to(device)
     return assignment
-
-
-@torch.no_grad()
-def cohesion(points: torch.Tensor, assignment: torch.Tensor) -> float:
-    """Mean cosine of points with the centroid of their own cluster: higher is better.
-
-    A centroid is the normalised mean of unit-length points, so the similarities of a cluster add
-    up to the length of the sum of its points.
-
-    Args:
-        points: floating point ``[N, D]``.
-        assignment: int64 cluster ids ``[N]`` on the same device.
-    """
-    sums = points.new_zeros(int(assignment.max()) + 1, points.shape[1], dtype=torch.float32)
-    sums.index_add_(0, assignment, torch.nn.functional.normalize(points.float(), dim=1))
-    return float(sums.norm(dim=1).sum(dtype=torch.float64)) / len(points)
-
-
-def _check(points: torch.Tensor, clusters: int, max_iterations: int) -> None:
-    """Refuse what cannot be clustered."""
-    if points.ndim != 2 or not points.is_floating_point() or points.numel() == 0:
-        raise DataError(
-            f"points of shape {tuple(points.shape)} and type {points.dtype}",
-            expected="a floating-point array [N, D] with at least one point",
-        )
-    if not all(bound.float().isfinite() for bound in points.aminmax()):
-        raise DataError(
-            "points with values that are not finite",
-            expected="numbers only",
-            do="find what made the NaN or the infinity, such as a diverged encoder",
-        )
-    if clusters < 1 or max_iterations < 1:
-        raise InputError(
-            f"{clusters} clusters and {max_iterations} iterations", expected="at least one of each"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
