@@ -1,3 +1,4 @@
+# Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
 import gzip

@@ -1,5 +1,6 @@
 """Sparse features, searches by words, and the sparse linear scorer, against plain loops."""
 
+# Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
 import itertools
@@ -14,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
-from tests.tiny import COLOURS, LABELS, PLACES
 
 from dexa import metrics
 from dexa.errors import ModelFolderError, RecipeError
@@ -30,6 +30,7 @@ from dexa.lexical.candidates import Candidates, meet
 from dexa.lexical.support import find_support
 from dexa.metrics import chosen
 from dexa.types import NO_LABEL
+from tiny import COLOURS, LABELS, PLACES
 
 SOME = ["Green castles, green bridges", "the green castle", "", "Über-Brücke 42", "?!"]
 TITLES = ["green castle", "Bridge", "42", "castle", "green", "the green castle stands there now"]

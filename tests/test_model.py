@@ -1,5 +1,6 @@
 """The trained parts, and the folder they live in."""
 
+# Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
 import dataclasses

@@ -1,6 +1,5 @@
 """`Dexa`: the one class most users need, to fit, ask, evaluate, save and load."""
 
-# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
 import dataclasses
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 
 from dexa import metrics, recipes
 from dexa.data import Dataset
@@ -19,7 +18,7 @@ from dexa.encoders import TextEncoder, open_encoder, transformer_width
 from dexa.errors import DataError, DexaError
 from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
 from dexa.model import Model, load_model, save_model
-from dexa.preparation import prepared_tokens
+from dexa.preparation import are_tokens_of, prepared_tokens
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray
 from dexa.training import Examples, Resources, choose_device, told_when_full, train
@@ -282,7 +281,7 @@ def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[
         prepared = prepared_tokens(
             dataset.folder, encoder.tokenizer, dataset.fields, progress=progress
         )
-    if prepared is not None and _are_tokens_of(dataset, prepared):
+    if prepared is not None and are_tokens_of(dataset, prepared):
         return prepared
     texts = {
         "trn_doc": dataset.train and dataset.train.texts,
@@ -299,13 +298,3 @@ def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[
     return {
         name: encoder.tokenizer(several) for name, several in texts.items() if several is not None
     }
-
-
-def _are_tokens_of(dataset: Dataset, tokens: dict[str, TokenArray]) -> bool:
-    """Whether token files have as many rows as the data set, which may be a part of its folder."""
-    rows = {"lbl": dataset.n_labels}
-    if dataset.train is not None:
-        rows["trn_doc"] = dataset.train.n_documents
-    if dataset.test is not None:
-        rows["tst_doc"] = dataset.test.n_documents
-    return all(name in tokens and len(tokens[name]) == count for name, count in rows.items())

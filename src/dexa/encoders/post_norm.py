@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional as F
 
+from dexa.encoders.layers import Layer, bert_layer, distilbert_layer
 from dexa.kernels import (
     add_norm,
     add_norm_gradient,
@@ -53,10 +54,10 @@ def post_norm(trunk: Any, pooling: str, groups: TokenGroups) -> torch.Tensor:
     embeddings, config = trunk.embeddings, trunk.config
     if config.model_type == "distilbert":
         kinds = None
-        layers = [_distilbert_layer(layer) for layer in trunk.transformer.layer]
+        layers = [distilbert_layer(layer) for layer in trunk.transformer.layer]
     else:
         kinds = embeddings.token_type_embeddings.weight
-        layers = [_bert_layer(layer) for layer in trunk.encoder.layer]
+        layers = [bert_layer(layer) for layer in trunk.encoder.layer]
     plan = _Plan(
         groups=groups,
         pooling=pooling,
@@ -72,51 +73,6 @@ def post_norm(trunk: Any, pooling: str, groups: TokenGroups) -> torch.Tensor:
         embeddings.LayerNorm.weight,
         embeddings.LayerNorm.bias,
         *(parameter for layer in layers for parameter in layer),
-    )
-
-
-class _Layer(NamedTuple):
-    """The weights of a layer; products are ``x @ weight.T + bias``."""
-
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-    query_bias: torch.Tensor
-    key_bias: torch.Tensor
-    value_bias: torch.Tensor
-    out: torch.Tensor
-    out_bias: torch.Tensor
-    norm: torch.Tensor
-    norm_shift: torch.Tensor
-    up: torch.Tensor
-    up_bias: torch.Tensor
-    down: torch.Tensor
-    down_bias: torch.Tensor
-    last_norm: torch.Tensor
-    last_shift: torch.Tensor
-
-
-def _bert_layer(layer: Any) -> _Layer:
-    own, mixed = layer.attention.self, layer.attention.output
-    up, down = layer.intermediate.dense, layer.output
-    return _Layer(
-        *(own.query.weight, own.key.weight, own.value.weight),
-        *(own.query.bias, own.key.bias, own.value.bias),
-        *(mixed.dense.weight, mixed.dense.bias, mixed.LayerNorm.weight, mixed.LayerNorm.bias),
-        *(up.weight, up.bias, down.dense.weight, down.dense.bias),
-        *(down.LayerNorm.weight, down.LayerNorm.bias),
-    )
-
-
-def _distilbert_layer(layer: Any) -> _Layer:
-    own, dense = layer.attention, layer.ffn
-    return _Layer(
-        *(own.q_lin.weight, own.k_lin.weight, own.v_lin.weight),
-        *(own.q_lin.bias, own.k_lin.bias, own.v_lin.bias),
-        *(own.out_lin.weight, own.out_lin.bias),
-        *(layer.sa_layer_norm.weight, layer.sa_layer_norm.bias),
-        *(dense.lin1.weight, dense.lin1.bias, dense.lin2.weight, dense.lin2.bias),
-        *(layer.output_layer_norm.weight, layer.output_layer_norm.bias),
     )
 
 
@@ -211,12 +167,12 @@ class _Trunk(torch.autograd.Function):
         return (None, of_word, of_position, of_kind, sums[0], sums[1], *found)
 
 
-def _layers(weights: tuple[Any, ...]) -> list[_Layer]:
-    count = len(_Layer._fields)
-    return [_Layer(*weights[i : i + count]) for i in range(0, len(weights), count)]
+def _layers(weights: tuple[Any, ...]) -> list[Layer]:
+    count = len(Layer._fields)
+    return [Layer(*weights[i : i + count]) for i in range(0, len(weights), count)]
 
 
-def _casts(layers: list[_Layer], dtype: torch.dtype) -> list[_Cast]:
+def _casts(layers: list[Layer], dtype: torch.dtype) -> list[_Cast]:
     """The matrices of all layers in another type, by one kernel."""
     casts, targets, sources = [], [], []
     for layer in layers:
@@ -235,7 +191,7 @@ def _casts(layers: list[_Layer], dtype: torch.dtype) -> list[_Cast]:
 
 
 def _forward(
-    before: torch.Tensor, layer: _Layer, cast: _Cast, plan: _Plan
+    before: torch.Tensor, layer: Layer, cast: _Cast, plan: _Plan
 ) -> tuple[torch.Tensor, _Kept]:
     qkv = F.linear(before, cast.qkv, cast.qkv_bias).view(len(before), 3, plan.heads, -1)
     groups = plan.groups
@@ -257,8 +213,8 @@ def _forward(
 
 
 def _backward(
-    gradient: torch.Tensor, layer: _Layer, cast: _Cast, kept: _Kept, plan: _Plan
-) -> tuple[torch.Tensor, _Layer]:
+    gradient: torch.Tensor, layer: Layer, cast: _Cast, kept: _Kept, plan: _Plan
+) -> tuple[torch.Tensor, Layer]:
     """Gradients of what came in and of the weights."""
     of_last, last = add_norm_gradient(gradient, kept.last_total, layer.last_norm, plan.epsilon)
     of_gelu, up_bias = gelu_gradient(of_last @ cast.down, kept.before_gelu, layer.up_bias)
@@ -270,7 +226,7 @@ def _backward(
     ).view(len(gradient), -1)
     query, key, value = _of_weight(of_qkv, kept.before, layer.query).chunk(3)
     biases = of_qkv.sum(dim=0, dtype=layer.query.dtype).chunk(3)
-    return torch.addmm(of_total, of_qkv, cast.qkv), _Layer(
+    return torch.addmm(of_total, of_qkv, cast.qkv), Layer(
         *(query, key, value, biases[0], biases[1], biases[2]),
         *(_of_weight(of_total, kept.mixed, layer.out), first[2], first[0], first[1]),
         *(_of_weight(of_gelu, kept.middle, layer.up), up_bias),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder
+from dexa.encoders.masks import PACKABLE
+from dexa.encoders.pooling import read_pooling
 from dexa.encoders.post_norm import WIDEST, first_of_texts, is_post_norm, post_norm
 from dexa.errors import EncoderError
 from dexa.storage import read_json
@@ -32,30 +34,6 @@ from dexa.types import TokenBatch
 
 _log = logging.getLogger(__name__)
 
-Mask = torch.Tensor | dict[str, torch.Tensor]
-
-
-def _full_mask(texts: torch.Tensor, config: Any) -> torch.Tensor:
-    """A token sees the tokens of its own text: bool ``[R, 1, W, W]`` for texts ``[R, W]``."""
-    return texts[:, None, :, None] == texts[:, None, None, :]
-
-
-def _modernbert_masks(texts: torch.Tensor, config: Any) -> Mask:
-    """Of its two kinds of layers, one sees only the neighbourhood of a token."""
-    mask = _full_mask(texts, config)
-    places = torch.arange(mask.shape[-1], device=mask.device)
-    near = (places[:, None] - places[None, :]).abs() <= config.sliding_window
-    return {"full_attention": mask, "sliding_attention": mask & near}
-
-
-# Families whose attention is told by a mask and positions alone, so that texts can share a row.
-_PACKABLE: dict[str, Callable[[torch.Tensor, Any], Mask]] = {
-    "bert": _full_mask,
-    "roberta": _full_mask,
-    "xlm-roberta": _full_mask,
-    "distilbert": _full_mask,
-    "modernbert": _modernbert_masks,
-}
 # These count positions from behind their padding id.
 _SHIFTED_POSITIONS = {"roberta", "xlm-roberta", "mpnet"}
 
@@ -77,7 +55,7 @@ class Transformer(TextEncoder):
         self.trunk, self.tokenizer, self.pooling = trunk, tokenizer, pooling
         self._writable_tokenizer = writable_tokenizer
         self.dimension = int(trunk.config.hidden_size)
-        self._masks = _PACKABLE.get(trunk.config.model_type)
+        self._masks = PACKABLE.get(trunk.config.model_type)
         self._is_post_norm = self._masks is not None and is_post_norm(trunk.config)
         values = trunk.config.to_dict()
         self._has_dropout = any(values[key] > 0 for key in _numbers_of_dropout(values))
@@ -85,7 +63,7 @@ class Transformer(TextEncoder):
             _log.warning(
                 "%s texts are padded in length buckets: only %s are packed",
                 trunk.config.model_type,
-                ", ".join(_PACKABLE),
+                ", ".join(PACKABLE),
             )
 
     @property
@@ -205,7 +183,7 @@ def load_transformer(folder: Path, *, max_length: int, dropout: float) -> Transf
     """
     from transformers import AutoModel
 
-    pooling = _pooling(folder)
+    pooling = read_pooling(folder)
     changed = dict.fromkeys(_dropout_keys(folder), dropout)
     try:
         with _no_bars():
@@ -301,34 +279,6 @@ def _dropout_keys(folder: Path) -> list[str]:
 
 def _numbers_of_dropout(values: dict[str, Any]) -> list[str]:
     return [k for k, v in values.items() if "dropout" in k and isinstance(v, int | float)]
-
-
-def _pooling(folder: Path) -> str:
-    """The pooling that a sentence-transformers folder names; the mean where it names none."""
-    modules = folder / "modules.json"
-    if not modules.is_file():
-        return "mean"
-    known = ("Transformer", "Pooling", "Normalize")
-    pooling = "mean"
-    for module in read_json(modules):
-        kind = module["type"].rpartition(".")[2]
-        if kind not in known:
-            raise EncoderError(f"a module {kind!r}", expected=" or ".join(known), path=modules)
-        if kind == "Pooling":
-            pooling = _pooling_mode(folder / module["path"] / "config.json")
-    return pooling
-
-
-def _pooling_mode(path: Path) -> str:
-    config = read_json(path)
-    modes = {k.removeprefix("pooling_mode_"): v for k, v in config.items()}
-    chosen = [mode for mode, on in modes.items() if on is True]
-    if "pooling_mode" in config:
-        chosen = [str(config["pooling_mode"])]
-    names = {"mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls"}
-    if len(chosen) != 1 or chosen[0] not in names:
-        raise EncoderError(f"pooling {chosen}", expected="mean or cls", path=path)
-    return names[chosen[0]]
 
 
 def _write(path: Path, value: object) -> None:

@@ -5,7 +5,7 @@ and ``…_attention_mask.npy``, the label matrices, the ids of labels that have 
 and ``dataset.json``, which says what they were made from and with which tokenizer.
 """
 
-from dexa.preparation.reading import prepared_tokens
+from dexa.preparation.reading import are_tokens_of, prepared_tokens
 from dexa.preparation.writing import prepare
 
-__all__ = ["prepare", "prepared_tokens"]
+__all__ = ["are_tokens_of", "prepare", "prepared_tokens"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dexa.data import Dataset
 from dexa.data.lines import text_file
 from dexa.data.matrix import matrix_shape
 from dexa.data.raw import raw_file
@@ -193,3 +194,13 @@ def _check_rows(folder: Path, side: str, n_rows: int) -> None:
                 do="prepare the data set again",
                 path=folder / token_files(side)[0],
             )
+
+
+def are_tokens_of(dataset: Dataset, tokens: dict[str, TokenArray]) -> bool:
+    """Whether token files have as many rows as the data set, which may be a part of its folder."""
+    rows = {"lbl": dataset.n_labels}
+    if dataset.train is not None:
+        rows["trn_doc"] = dataset.train.n_documents
+    if dataset.test is not None:
+        rows["tst_doc"] = dataset.test.n_documents
+    return all(name in tokens and len(tokens[name]) == count for name, count in rows.items())
