@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array
 
 from accuracy import DATA, FIELDS, held_out
@@ -99,10 +98,6 @@ def votes(
             0.0,
             lambda part, s=scorer: s.opinions(vectors[1][part]),
         )
-
-
-def asked(scorer: NeighbourVotes, vectors: torch.Tensor, part: slice) -> csr_array:
-    return scorer.opinions(vectors[part])
 
 
 def row(

@@ -40,12 +40,12 @@ def hard_negative_triplet(
     Returns:
         The loss, a scalar.
     """
-    labels = _count(similarity) if labels is None else labels
+    labels = torch.tensor(similarity.shape[1]) if labels is None else labels
     positive = similarity.gather(1, positives.unsqueeze(1))
     hardest = _extreme(similarity, known, _NEVER, negatives)
     violation = (hardest - positive + margin).clamp(min=0)
     weights = (hardest / temperature).masked_fill(violation == 0, -500.0).softmax(dim=1)
-    return (violation * weights).sum() / (len(similarity) * _at_most(negatives, labels))
+    return (violation * weights).sum() / (len(similarity) * labels.clamp(max=negatives))
 
 
 def multi_positive_triplet(
@@ -77,12 +77,12 @@ def multi_positive_triplet(
     Returns:
         The loss, a scalar.
     """
-    labels = _count(similarity) if labels is None else labels
+    labels = torch.tensor(similarity.shape[1]) if labels is None else labels
     worst = -_extreme(-similarity, ~truth, -100.0, positives)
     hardest = _extreme(similarity, known, _NEVER, negatives)
     violation = (hardest.unsqueeze(1) - worst.unsqueeze(2) + margin).clamp(min=0)
     weights = violation.masked_fill(violation == 0, -100.0).softmax(dim=2)
-    pairs = _at_most(positives, labels) * _at_most(negatives, labels)
+    pairs = labels.clamp(max=positives) * labels.clamp(max=negatives)
     return (violation * weights).sum() / (len(similarity) * pairs)
 
 
@@ -96,12 +96,3 @@ def _extreme(
     with torch.no_grad():
         places, _ = highest(torch.where(excluded, instead, values), count)
     return torch.where(excluded.gather(1, places), instead, values.gather(1, places))
-
-
-def _count(similarity: torch.Tensor) -> torch.Tensor:
-    return torch.tensor(similarity.shape[1])
-
-
-def _at_most(count: int, labels: torch.Tensor) -> torch.Tensor:
-    """How many of `count` there are, where no more than all labels can be."""
-    return labels.clamp(max=count)
