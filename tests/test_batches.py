@@ -175,6 +175,29 @@ def test_positives_are_drawn_uniformly() -> None:
     assert np.abs(counts[[0, 2, 5, 7]] - 1_000).max() < 130  # 4.7 standard deviations
 
 
+def test_positives_are_drawn_in_proportion_to_weights() -> None:
+    matrix, weights = as_matrix([{3}, {0, 2, 5}]), np.array([1.0, 9, 2, 1e-9, 9, 5, 9, 9, 9, 9])
+    random = np.random.default_rng(0)
+    draws = np.stack([sample_positives(matrix, random, weights) for _ in range(4_000)])
+    assert (draws[:, 0] == 3).all()
+    counts = np.bincount(draws[:, 1], minlength=10)
+    assert np.flatnonzero(counts).tolist() == [0, 2, 5]
+    expected = np.array([1, 2, 5]) / 8 * 4_000
+    assert np.abs(counts[[0, 2, 5]] - expected).max() < 150  # 4.7 standard deviations
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.sets(st.integers(0, 9), min_size=1), min_size=1, max_size=8),
+    seed=st.integers(0, 2**16),
+    powers=st.lists(st.integers(-12, 12), min_size=10, max_size=10),
+)
+def test_weighted_positives_are_true_labels(rows, seed: int, powers: list[int]) -> None:
+    weights = 10.0 ** np.array(powers)  # beside a large weight the sums round
+    drawn = sample_positives(as_matrix(rows), np.random.default_rng(seed), weights)
+    assert all(label in row for label, row in zip(drawn.tolist(), rows, strict=True))
+
+
 def test_no_documents_have_no_positives() -> None:
     empty = csr_array((0, 4), dtype=np.float32)
     assert sample_positives(empty, np.random.default_rng(0)).shape == (0,)

@@ -3,6 +3,7 @@
 # Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from transformers import (
@@ -46,6 +49,7 @@ from dexa.encoders import (
     transformer,
     transformer_width,
 )
+from dexa.encoders.pairs import bag_means, table_with_pairs
 from dexa.errors import EncoderError, InputError
 from dexa.tokens import TokenArray
 from dexa.types import Silence, TokenBatch
@@ -514,14 +518,18 @@ def test_a_saved_transformer_opens_with_sentence_transformers(
     assert torch.equal(vectors(again, texts()), vectors(encoder, texts()))
 
 
-def test_a_saved_bag_opens_with_sentence_transformers(families, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pairs", [0, 7])
+def test_a_saved_bag_opens_with_sentence_transformers(families, pairs: int, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    bag = open_encoder(f"bag:{families['bert']}", max_length=12, initial="random")
+    bag = open_encoder(f"bag:{families['bert']}", max_length=12, initial="random", pairs=pairs)
+    assert isinstance(bag, BagOfTokens)
     with torch.no_grad():
-        bag.residual.bias.normal_()  # type: ignore[union-attr]
+        bag.residual.bias.normal_()
+        bag.table[-pairs - 1 : -1].normal_()
     bag.save(tmp_path)
-    theirs = SentenceTransformer(str(tmp_path), device="cpu")
+    # a module of ours is imported where it is trusted
+    theirs = SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=pairs > 0)
     some = [text for text in texts() if text]
     expected = theirs.encode(some, convert_to_tensor=True)
     torch.testing.assert_close(vectors(bag, some), expected, rtol=0, atol=1e-5)
@@ -557,6 +565,64 @@ def test_the_order_of_words_and_special_tokens_mean_nothing_to_a_bag(bag_folder:
     assert not bag.tokenizer.special_tokens
     one, two = vectors(bag, ["red house tree", "tree red house"])
     torch.testing.assert_close(one, two)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 5), min_size=1, max_size=6),
+    pairs=st.integers(1, 9),
+    seed=st.integers(0, 2**16),
+)
+def test_means_with_pairs_against_loops(lengths: list[int], pairs: int, seed: int) -> None:
+    draw, vocabulary = torch.Generator().manual_seed(seed), 6
+    tokens = torch.randn(vocabulary, 3, generator=draw)
+    table = table_with_pairs(tokens, pairs)
+    assert not table[vocabulary:].any()
+    table[vocabulary:-1] = torch.randn(pairs, 3, generator=draw)
+    texts_ = [torch.randint(vocabulary, (n,), generator=draw) for n in lengths]
+    ends = torch.tensor(lengths).cumsum(dim=0)
+    found = bag_means(torch.cat(texts_), ends - torch.tensor(lengths), table, pairs)
+    row_of = {}
+    for text, mean in zip(texts_, found, strict=True):
+        vectors_ = [table[token] for token in text]
+        for first, second in itertools.pairwise(text.tolist()):
+            if (first, second) not in row_of:  # of a text of these two alone
+                two = torch.tensor([first, second])
+                only = bag_means(two, torch.tensor([0]), table, pairs)[0]
+                row = 3 * only - table[first] - table[second]
+                row_of[first, second] = (table[vocabulary:-1] - row).norm(dim=1).argmin()
+            vectors_.append(table[vocabulary + row_of[first, second]])
+        expected = torch.stack(vectors_).mean(dim=0) if vectors_ else torch.zeros(3)
+        torch.testing.assert_close(mean, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pairs_are_spread_over_their_rows() -> None:
+    first, second = torch.meshgrid(torch.arange(100), torch.arange(100), indexing="ij")
+    ids = torch.stack([first, second], dim=2).flatten()
+    table = torch.zeros(100 + 512 + 1, 512)
+    table[100:-1] = torch.eye(512)
+    rows = bag_means(ids, torch.arange(0, len(ids), 2), table, 512).argmax(dim=1)
+    counts = torch.bincount(rows, minlength=512)  # 10,000 pairs into 512 rows: 19.5 each
+    assert 4 < counts.min() <= counts.max() < 42
+
+
+def test_pairs_tell_the_order_of_words(families) -> None:
+    bag = open_encoder(f"bag:{families['bert']}", max_length=LENGTH, initial="random", pairs=64)
+    assert isinstance(bag, BagOfTokens)
+    some = ["red house tree", "tree red house"]
+    one, two = vectors(bag, some)
+    torch.testing.assert_close(one, two)  # before training a pair says nothing
+    bag.train()
+    in_one_batch(bag, some)[0].sum().backward()
+    assert bag.table.grad is not None
+    gradient = bag.table.grad.to_dense()
+    touched = gradient.norm(dim=1).nonzero()[:, 0]
+    assert (touched >= bag.tokenizer.vocabulary_size).sum() == 2
+    assert not gradient[-1].any()
+    with torch.no_grad():
+        bag.table[touched] += 1.0
+    one, two = vectors(bag.eval(), some)
+    assert not torch.allclose(one, two)
 
 
 def test_the_gradient_of_the_table_touches_the_rows_of_a_batch(bag_folder: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dexa.losses import hard_negative_triplet, multi_positive_triplet
+from dexa.losses import decoupled_softmax, hard_negative_triplet, multi_positive_triplet
 
 HARD = {"margin": 0.3, "negatives": 3, "temperature": 0.1}
 MULTI = {"margin": 0.2, "positives": 2, "negatives": 3}
@@ -76,6 +76,23 @@ def naive_multi(
     return total / (len(similarity) * worst_asked * hardest_asked)
 
 
+def naive_softmax(
+    similarity: torch.Tensor, positives: torch.Tensor, known: torch.Tensor, *, temperature: float
+) -> torch.Tensor:
+    total = torch.zeros((), dtype=similarity.dtype)
+    documents, columns = similarity.shape
+    for i in range(documents):
+        p = int(positives[i])
+        positive = (similarity[i, p] / temperature).exp()
+        others = [(similarity[i, j] / temperature).exp() for j in range(columns) if not known[i, j]]
+        strangers = [
+            (similarity[k, p] / temperature).exp() for k in range(documents) if not known[k, p]
+        ]
+        for negatives in (others, strangers):
+            total = total - (positive / (positive + sum(negatives))).log() / 2
+    return total / documents
+
+
 def batch(
     seed: int, documents: int, labels: int, *, share_known: float = 0.3, dtype=torch.float64
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -121,6 +138,16 @@ def test_many_positives_against_loops(seed, documents, labels, share_known, nega
     assert_same_gradient(loss, naive, similarity)
 
 
+@settings(max_examples=80, deadline=None)
+@sizes
+def test_the_softmax_against_loops(seed, documents, labels, share_known, negatives, positives):
+    similarity, positive, _, known = batch(seed, documents, labels, share_known=share_known)
+    loss = decoupled_softmax(similarity, positive, known, temperature=0.1 * negatives)
+    naive = naive_softmax(similarity, positive, known, temperature=0.1 * negatives)
+    torch.testing.assert_close(loss, naive, rtol=1e-12, atol=1e-13)
+    assert_same_gradient(loss, naive, similarity)
+
+
 def assert_same_gradient(loss: torch.Tensor, naive: torch.Tensor, leaf: torch.Tensor) -> None:
     (actual,) = torch.autograd.grad(loss, leaf)
     if naive.requires_grad:
@@ -137,6 +164,9 @@ def test_gradients_by_finite_differences() -> None:
     )
     assert torch.autograd.gradcheck(
         lambda s: multi_positive_triplet(s, truth, known, **MULTI), similarity
+    )
+    assert torch.autograd.gradcheck(
+        lambda s: decoupled_softmax(s, positive, known, temperature=0.2), similarity
     )
 
 
@@ -190,6 +220,10 @@ def test_every_precision_is_near_the_loop(dtype: torch.dtype) -> None:
         (
             multi_positive_triplet(similarity, truth, known, **MULTI),
             naive_multi(precise, truth, known, **MULTI),
+        ),
+        (
+            decoupled_softmax(similarity, positive, known, temperature=0.5),
+            naive_softmax(precise, positive, known, temperature=0.5),
         ),
     ):
         assert loss.dtype == dtype

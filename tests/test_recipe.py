@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dexa import recipes
 from dexa.errors import DataError, MissingFileError, RecipeError
 from dexa.recipe import Recipe, Size, completed
 
@@ -28,6 +29,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "encoder.max_length": st.none() | st.integers(3, 512),
     "encoder.dropout": SHARE,
     "encoder.initial": st.sampled_from(["pretrained", "random"]),
+    "encoder.pairs": st.none() | st.integers(0, 10_000),
     "auxiliary.shared_vectors": st.none() | st.integers(0, 10_000),
     "auxiliary.head_labels": st.none() | st.integers(0, 10_000),
     "auxiliary.initial_norm": st.floats(0, 10),
@@ -40,7 +42,9 @@ VALUES: dict[str, st.SearchStrategy] = {
     "encoder_stage.weight_decay": SHARE,
     "encoder_stage.margin": SHARE,
     "encoder_stage.negatives": WHOLE,
-    "encoder_stage.temperature": POSITIVE,
+    "encoder_stage.loss": st.sampled_from(["triplet", "softmax"]),
+    "encoder_stage.temperature": st.none() | POSITIVE,
+    "encoder_stage.rarity": st.floats(0, 10),
     "encoder_stage.cluster_size": WHOLE,
     "encoder_stage.cluster_from": st.none() | st.integers(0, 100),
     "encoder_stage.cluster_every": WHOLE,
@@ -319,6 +323,7 @@ def filled(size: Size, **changes: Any) -> dict[str, Any]:
 def test_the_rules_for_a_transformer_on_titles() -> None:
     assert filled(TITLES) == {
         "encoder.max_length": 32,
+        "encoder.pairs": 0,
         "auxiliary.shared_vectors": 32_596,
         "auxiliary.head_labels": 977,
         "auxiliary.initial_norm": 0.15,
@@ -326,6 +331,7 @@ def test_the_rules_for_a_transformer_on_titles() -> None:
         "encoder_stage.epochs": 40,
         "encoder_stage.batch_size": 1_600,
         "encoder_stage.learning_rate": 1e-3,
+        "encoder_stage.temperature": 0.1,
         "encoder_stage.cluster_from": 1,
         "encoder_stage.curriculum": [1, 3, 7, 10, 13, 17, 20, 27],
         "classifier_stage.epochs": 20,
@@ -339,6 +345,7 @@ def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
     rules = filled(Size(documents=100, labels=50, width=None, titles=False))
     assert rules == {
         "encoder.max_length": 128,
+        "encoder.pairs": 1_024,
         "auxiliary.shared_vectors": 17,
         "auxiliary.head_labels": 0,
         "auxiliary.initial_norm": 0.0,
@@ -346,6 +353,7 @@ def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
         "encoder_stage.epochs": 20,
         "encoder_stage.batch_size": 12,
         "encoder_stage.learning_rate": 1e-2,
+        "encoder_stage.temperature": 0.1,
         "encoder_stage.cluster_from": 1,
         "encoder_stage.curriculum": [1, 2, 3, 5, 7, 8, 10, 13],
         "classifier_stage.epochs": 6,
@@ -367,6 +375,23 @@ def test_sizes_have_a_limit() -> None:
     assert rules["auxiliary.shared_vectors"] == 65_536
     assert rules["auxiliary.head_labels"] == 1_000
     assert rules["fusion.validation"] == 5_000
+
+
+def test_pairs_of_a_bag_grow_with_its_texts() -> None:
+    for documents, titles, pairs in [
+        (1_000, True, 2_048),
+        (1_000, False, 8_192),
+        (10**6, 1, 2**18),
+    ]:
+        size = Size(documents=documents, labels=500, width=None, titles=bool(titles))
+        assert filled(size)["encoder.pairs"] == pairs
+
+
+def test_the_temperature_of_each_loss() -> None:
+    assert filled(TITLES)["encoder_stage.temperature"] == 0.1
+    assert completed(recipes.dexa_plus(), TITLES).encoder_stage.temperature == 0.07
+    given_ = PUBLISHED.changed({"encoder_stage.temperature": 0.5})
+    assert completed(given_, TITLES).encoder_stage.temperature == 0.5
 
 
 def test_head_vectors_alone_are_refused() -> None:

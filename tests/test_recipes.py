@@ -30,10 +30,11 @@ def test_ngame_is_dexa_without_auxiliary_vectors() -> None:
     assert ngame.auxiliary == AuxiliaryChoice(shared_vectors=0, head_labels=0)
 
 
-def test_dexa_plus_differs_in_its_fusion_alone() -> None:
-    plus = recipes.dexa_plus()
-    assert dataclasses.replace(plus, name="dexa", fusion=recipes.dexa().fusion) == recipes.dexa()
-    assert plus.fusion.scorers == SCORERS
+def test_dexa_plus_differs_in_its_loss_and_fusion() -> None:
+    plus, dexa = recipes.dexa_plus(), recipes.dexa()
+    own = {"name": "dexa", "encoder_stage": dexa.encoder_stage, "fusion": dexa.fusion}
+    assert dataclasses.replace(plus, **own) == dexa
+    assert (plus.encoder_stage.loss, plus.fusion.scorers) == ("softmax", SCORERS)
 
 
 def test_no_size_of_data_gives_ngame_vectors() -> None:
@@ -45,8 +46,10 @@ def test_no_size_of_data_gives_ngame_vectors() -> None:
 
 def test_the_published_numbers() -> None:
     """DEXA's configuration for LF-AmazonTitles-131K, where it does not depend on the data."""
-    dexa = recipes.dexa()
+    size = Size(documents=294_805, labels=131_073, width=768, titles=True)
+    dexa = completed(recipes.dexa(), size)
     first, second = dexa.encoder_stage, dexa.classifier_stage
+    assert (first.loss, first.rarity) == ("triplet", 0)
     assert (first.margin, first.negatives, first.temperature) == (0.3, 10, 0.1)
     assert (first.warmup_steps, first.weight_decay, first.cluster_every) == (100, 0.01, 5)
     assert first.cluster_size == 4

@@ -192,7 +192,7 @@ def recipe_with(tiny_encoder: Path, changes: dict[str, Any]) -> Recipe:
 def drawn(stage: EncoderStage, epoch: int) -> torch.Tensor:
     """The label drawn for each document."""
     documents = torch.arange(stage.corpus.documents)
-    pairs = batch_module.drawn(stage.corpus.labels, stage.seed, epoch, documents)
+    pairs = batch_module.drawn(stage.corpus.labels, None, stage.seed, epoch, documents)
     assert pairs.places.tolist() == list(range(stage.corpus.documents))
     return pairs.labels
 
@@ -231,7 +231,7 @@ def written_out(stage: EncoderStage, epoch: int, step: int) -> tuple[torch.Tenso
         torch.tensor([[bool(known[d, j]) for j in labels] for d in documents]),
         margin=stage.options.margin,
         negatives=stage.options.negatives,
-        temperature=stage.options.temperature,
+        temperature=stage.temperature,
     )
     return loss, [bag.table, bag.residual.weight, bag.residual.bias, vectors]
 

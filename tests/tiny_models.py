@@ -24,6 +24,7 @@ def tiny_recipe(encoder: Path, *, name: str = "dexa") -> Recipe:
             "encoder.name": f"bag:{encoder}",
             "encoder.initial": "random",
             "encoder.max_length": 12,
+            "encoder.pairs": 0,
             **(
                 {"auxiliary.shared_vectors": 5, "auxiliary.head_labels": 2}
                 if name != "ngame"
@@ -35,6 +36,7 @@ def tiny_recipe(encoder: Path, *, name: str = "dexa") -> Recipe:
             "encoder_stage.batch_size": 16,
             "encoder_stage.learning_rate": 0.01,
             "encoder_stage.warmup_steps": 1,
+            "encoder_stage.temperature": 0.1,
             "encoder_stage.cluster_size": 4,
             "encoder_stage.cluster_from": 1,
             "encoder_stage.cluster_every": 1,

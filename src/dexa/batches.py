@@ -84,9 +84,26 @@ def epoch_random(seed: int, epoch: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, *purpose.encode()])
 
 
-def sample_positives(labels: csr_array, random: np.random.Generator) -> NDArray[np.int64]:
-    """One label of each document, uniformly, ``[N]``; every document has one at least."""
+def sample_positives(
+    labels: csr_array, random: np.random.Generator, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
+    """One label of each document, ``[N]``; every document has one at least.
+
+    Args:
+        labels: positives, ``[N, L]``.
+        random: draws them.
+        weights: float64 ``[L]``, above 0, in proportion to which a document's labels are drawn;
+            None for uniformly.
+    """
     counts = np.diff(labels.indptr)
     assert counts.min(initial=1) > 0
-    picks = (random.random(len(counts)) * counts).astype(np.int64)
-    return labels.indices[labels.indptr[:-1] + picks].astype(np.int64)
+    draws = random.random(len(counts))
+    if weights is None:
+        picks = labels.indptr[:-1] + (draws * counts).astype(np.int64)
+    else:
+        sums = np.concatenate([[0], np.cumsum(weights[labels.indices])])
+        starts, stops = labels.indptr[:-1], labels.indptr[1:]
+        aims = sums[starts] + draws * (sums[stops] - sums[starts])
+        # a sum may round to its neighbour's
+        picks = (np.searchsorted(sums, aims, side="right") - 1).clip(starts, stops - 1)
+    return labels.indices[picks].astype(np.int64)

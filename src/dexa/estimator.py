@@ -110,6 +110,7 @@ class Dexa:
             max_length=recipe.encoder.max_length or 0,
             dropout=recipe.encoder.dropout,
             initial=recipe.encoder.initial,
+            pairs=recipe.encoder.pairs or 0,
         )
         with told_when_full():
             self._model = train(

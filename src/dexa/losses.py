@@ -9,6 +9,9 @@ from dexa.kernels import highest
 _NEVER = -10.0
 """Below any cosine: where a pair is known, and so no negative."""
 
+_NO_LOGIT = -1e4
+"""The same for logits: its exponential is 0, and unlike infinity it has a gradient."""
+
 
 def hard_negative_triplet(
     similarity: torch.Tensor,
@@ -46,6 +49,37 @@ def hard_negative_triplet(
     violation = (hardest - positive + margin).clamp(min=0)
     weights = (hardest / temperature).masked_fill(violation == 0, -500.0).softmax(dim=1)
     return (violation * weights).sum() / (len(similarity) * labels.clamp(max=negatives))
+
+
+def decoupled_softmax(
+    similarity: torch.Tensor,
+    positives: torch.Tensor,
+    known: torch.Tensor,
+    *,
+    temperature: float,
+) -> torch.Tensor:
+    """Cross-entropy against all negatives of a batch, seen from documents and from labels.
+
+    With z = s / temperature and p the sampled positive of document i: half the mean over i of
+    ``log(1 + Σ_j e^{z_ij − z_ip}) + log(1 + Σ_k e^{z_kp − z_ip})``, where j runs over the labels
+    that are no known pair of i, and k over the documents that are none of p.
+    That other positives are left out of the sum decouples them (DEXML, ICLR 2024).
+
+    Args:
+        similarity: ``[B, U]``.
+        positives: int64 ``[B]``, column of each document's sampled positive.
+        known: bool ``[B, U]``, pairs that are positive or filtered: never negatives.
+        temperature: of the softmax.
+
+    Returns:
+        The loss, a scalar.
+    """
+    logits = similarity / temperature
+    positive = logits.gather(1, positives.unsqueeze(1))[:, 0]
+    negative = logits.masked_fill(known, _NO_LOGIT)
+    of_documents = torch.logaddexp(positive, negative.logsumexp(dim=1))
+    of_labels = torch.logaddexp(positive, negative.logsumexp(dim=0)[positives])
+    return (of_documents + of_labels - 2 * positive).mean() / 2
 
 
 def multi_positive_triplet(

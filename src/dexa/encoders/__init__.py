@@ -40,7 +40,12 @@ def transformer_width(name: str) -> int | None:
 
 
 def open_encoder(
-    name: str, *, max_length: int, dropout: float = 0.0, initial: str = "pretrained"
+    name: str,
+    *,
+    max_length: int,
+    dropout: float = 0.0,
+    initial: str = "pretrained",
+    pairs: int = 0,
 ) -> TextEncoder:
     """An encoder ready to be trained or used.
 
@@ -50,6 +55,7 @@ def open_encoder(
         max_length: tokens of a text at most, special tokens included.
         dropout: probability inside a transformer while it trains.
         initial: token vectors of a fresh bag, ``pretrained`` (from NAME) or ``random``.
+        pairs: vectors of a fresh bag for pairs of tokens; 0 for none.
 
     Raises:
         EncoderError: it cannot be found or opened; the message says what to install.
@@ -64,9 +70,9 @@ def open_encoder(
         load_writable_tokenizer(folder).backend_tokenizer, max_length, special_tokens=False
     )
     if initial == "random":
-        return BagOfTokens.initial(tokenizer, None, read_dimension(folder))
+        return BagOfTokens.initial(tokenizer, None, read_dimension(folder), pairs=pairs)
     teacher = load_transformer(folder, max_length=_TOKEN_LENGTH, dropout=0.0)
-    return BagOfTokens.initial(tokenizer, teacher, teacher.dimension)
+    return BagOfTokens.initial(tokenizer, teacher, teacher.dimension, pairs=pairs)
 
 
 def open_tokenizer(name: str, *, max_length: int) -> TextTokenizer:

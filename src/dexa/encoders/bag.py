@@ -1,4 +1,4 @@
-"""A bag of tokens: one vector a token, their mean, a residual block."""
+"""A bag of tokens and of pairs of neighbours: a vector each, their mean, a residual block."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from torch import nn
 from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder, encode
+from dexa.encoders.pairs import bag_means, pairs_in, table_with_pairs
 from dexa.errors import EncoderError
 from dexa.tokens import TextTokenizer, TokenArray, TokenGroups, offsets_of
 from dexa.types import TokenBatch
 
+_STATIC, _DENSE, _NORMALIZE = "0_StaticEmbedding", "1_Dense", "2_Normalize"
+_LIBRARY = "sentence_transformers.models"
 _MODULES = {
-    "0_StaticEmbedding": "sentence_transformers.models.StaticEmbedding",
-    "1_Dense": "sentence_transformers.models.Dense",
-    "2_Normalize": "sentence_transformers.models.Normalize",
+    _STATIC: f"{_LIBRARY}.StaticEmbedding",
+    _DENSE: f"{_LIBRARY}.Dense",
+    _NORMALIZE: f"{_LIBRARY}.Normalize",
 }
+_WITH_PAIRS = "dexa.encoders.pair_embedding.PairEmbedding"
 
 
 class BagOfTokens(TextEncoder):
-    """``x + relu(W x + b)`` of the mean x of token vectors, scaled to unit length.
+    """``x + relu(W x + b)`` of the mean x of vectors, scaled to unit length.
 
-    The encoder for a CPU: a step costs a few lookups a text. As a folder it is three modules of
-    sentence-transformers and needs no code of ours to load.
+    Every token has a vector, and so has every pair of tokens that stand side by side, as far as
+    hashing tells pairs apart. The encoder for a CPU: a step costs a few lookups a text. As a folder
+    it is three modules of sentence-transformers; without pairs it needs no code of ours to load.
 
     Args:
         tokenizer: whose special tokens are left out.
-        table: vector of each token, ``[V, D]``.
+        table: vector of each token, ``[V, D]``, or `table_with_pairs` of it.
     """
 
     def __init__(self, tokenizer: TextTokenizer, table: torch.Tensor) -> None:
@@ -41,11 +46,17 @@ class BagOfTokens(TextEncoder):
         self.tokenizer = tokenizer
         self.dimension = table.shape[1]
         self.table = nn.Parameter(table)
+        self.pairs = pairs_in(table, tokenizer.vocabulary_size)
         self.residual = nn.Linear(self.dimension, self.dimension)
 
     @staticmethod
     def initial(
-        tokenizer: TextTokenizer, teacher: TextEncoder | None, dimension: int, seed: int = 0
+        tokenizer: TextTokenizer,
+        teacher: TextEncoder | None,
+        dimension: int,
+        *,
+        pairs: int = 0,
+        seed: int = 0,
     ) -> BagOfTokens:
         """A bag to start training from.
 
@@ -55,6 +66,7 @@ class BagOfTokens(TextEncoder):
                 weighted by the logarithm of its rank (a vocabulary is sorted by frequency, so
                 that frequent tokens weigh less); None draws them at random.
             dimension: D where there is no teacher.
+            pairs: vectors for pairs, which start at zero; 0 for none.
             seed: of the random vectors and the residual block.
         """
         generator = torch.Generator().manual_seed(seed)
@@ -65,7 +77,8 @@ class BagOfTokens(TextEncoder):
             table = (table - table.mean(dim=0)) * torch.log1p(
                 torch.arange(1.0, len(table) + 1)
             ).unsqueeze(1)
-        bag = BagOfTokens(tokenizer, table / table.norm(dim=1).mean())
+        table = table / table.norm(dim=1).mean()
+        bag = BagOfTokens(tokenizer, table_with_pairs(table, pairs))
         with torch.no_grad():
             bag.residual.weight.normal_(0.0, bag.dimension**-0.5 / 4, generator=generator)
             bag.residual.bias.zero_()
@@ -74,24 +87,23 @@ class BagOfTokens(TextEncoder):
     def forward(self, batch: TokenBatch | TokenGroups) -> torch.Tensor:
         """Unit-norm vectors ``[B, D]``; an empty text gives the vector of no token at all."""
         assert isinstance(batch, TokenBatch)
-        mean = F.embedding_bag(
-            batch.ids, self.table, batch.offsets[:-1], mode="mean", sparse=self.training
-        )
+        mean = bag_means(batch.ids, batch.offsets[:-1], self.table, self.pairs, self.training)
         return F.normalize(mean + F.relu(self.residual(mean)), dim=-1)
 
     def sparse_parameters(self) -> list[nn.Parameter]:
-        """The table of token vectors."""
+        """The table of vectors of tokens and pairs."""
         return [self.table]
 
     def save(self, folder: Path) -> None:
         """Write a sentence-transformers folder of three modules."""
+        kinds = _MODULES | ({_STATIC: _WITH_PAIRS} if self.pairs else {})
         modules = [
             {"idx": index, "name": str(index), "path": path, "type": kind}
-            for index, (path, kind) in enumerate(_MODULES.items())
+            for index, (path, kind) in enumerate(kinds.items())
         ]
         for path in _MODULES:
             (folder / path).mkdir(parents=True, exist_ok=True)
-        static, dense = folder / "0_StaticEmbedding", folder / "1_Dense"
+        static, dense = folder / _STATIC, folder / _DENSE
         save_file({"embedding.weight": _plain(self.table)}, static / "model.safetensors")
         (static / "tokenizer.json").write_text(self.tokenizer.to_json(), encoding="utf-8")
         save_file(
@@ -120,9 +132,9 @@ class BagOfTokens(TextEncoder):
             EncoderError: a file is missing or does not fit.
         """
         try:
-            text = (folder / "0_StaticEmbedding/tokenizer.json").read_text(encoding="utf-8")
-            table = load_file(folder / "0_StaticEmbedding/model.safetensors")["embedding.weight"]
-            dense = load_file(folder / "1_Dense/model.safetensors")
+            text = (folder / _STATIC / "tokenizer.json").read_text(encoding="utf-8")
+            table = load_file(folder / _STATIC / "model.safetensors")["embedding.weight"]
+            dense = load_file(folder / _DENSE / "model.safetensors")
             tokenizer = tokenizers.Tokenizer.from_str(text)
             bag = BagOfTokens(TextTokenizer(tokenizer, max_length, special_tokens=False), table)
             bag.residual.load_state_dict(
@@ -137,7 +149,7 @@ class BagOfTokens(TextEncoder):
 
 def is_bag(folder: Path) -> bool:
     """Whether a folder holds a bag of tokens."""
-    return (folder / "0_StaticEmbedding").is_dir()
+    return (folder / _STATIC).is_dir()
 
 
 def _single_tokens(tokenizer: TextTokenizer) -> TokenArray:

@@ -53,7 +53,7 @@ class TextEncoder(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
-        """Write a folder that ``SentenceTransformer(folder)`` opens, to the same vectors."""
+        """Write a folder that sentence-transformers opens, to the same vectors."""
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients touch a few rows a batch."""

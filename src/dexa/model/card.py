@@ -16,7 +16,7 @@ model = Dexa.load("this folder")
 model.predict(["a text"], k=5).named()
 ```
 
-The encoder alone opens with `SentenceTransformer("this folder/encoder")`.
+The encoder alone opens with `SentenceTransformer("this folder/encoder"{trusted})`.
 
 | | |
 |---|---|
@@ -49,6 +49,7 @@ def model_card(model: Model) -> str:
         )
         or "not measured",
         encoder=recipe.encoder.name,
+        trusted=", trust_remote_code=True" if recipe.encoder.pairs else "",
         dimension=model.encoder.dimension,
         max_length=recipe.encoder.max_length,
         vectors=len(model.bank.vectors),

@@ -3,7 +3,7 @@
 ::
 
     model.json            recipe, versions, facts, and a checksum of every other file but run.jsonl
-    encoder/              opens with SentenceTransformer(path)
+    encoder/              opens with SentenceTransformer(path); a bag with pairs needs dexa, trusted
     labels.jsonl          the text of each label, in the order of their ids
     labels.safetensors    label embeddings, classifiers, frequency, inverse propensity
     auxiliary.safetensors vectors, and which vector each label has

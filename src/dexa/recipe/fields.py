@@ -30,12 +30,14 @@ class EncoderChoice:
         max_length: tokens of a text, special tokens included.
         dropout: probability inside a transformer while it trains.
         initial: token vectors of a bag, ``pretrained`` or ``random``.
+        pairs: vectors of a bag for pairs of tokens that stand side by side; 0 for none.
     """
 
     name: str = "auto"
     max_length: int | None = None  # 32 for titles, 128 for full text
     dropout: float = 0.0
     initial: str = "pretrained"
+    pairs: int | None = None  # bag: a power of two above the texts, at most 262,144; else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,13 @@ class EncoderStage:
         learning_rate: highest rate of AdamW.
         warmup_steps: steps of linear growth before the linear decay to zero.
         weight_decay: of dense weights but biases and layer norms.
-        margin: by how much a positive should beat a negative, in cosine.
-        negatives: hardest in-batch negatives of a document that enter the loss.
-        temperature: of the softmax that weighs those negatives.
+        loss: ``triplet``, of the paper, or ``softmax`` over all negatives of a batch, from
+            documents to labels and back.
+        margin: by how much a positive should beat a negative, in cosine; of the triplet loss.
+        negatives: hardest in-batch negatives of a document that enter the triplet loss.
+        temperature: of the softmax that weighs those negatives, or of the softmax loss.
+        rarity: a document's positive is drawn with weight ``frequency ** -rarity``; 0 draws all
+            alike.
         cluster_size: documents of a cluster at the start.
         cluster_from: first epoch with clustered batches; before it documents are shuffled.
         cluster_every: epochs between two clusterings of the embedding memory.
@@ -83,9 +89,11 @@ class EncoderStage:
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
     warmup_steps: int = 100
     weight_decay: float = 0.01
+    loss: str = "triplet"
     margin: float = 0.3
     negatives: int = 10
-    temperature: float = 0.1
+    temperature: float | None = None  # 0.1 for the triplet loss, 0.07 for the softmax
+    rarity: float = 0.0
     cluster_size: int = 4
     cluster_from: int | None = None  # a thirtieth of the epochs
     cluster_every: int = 5
@@ -219,7 +227,7 @@ class Recipe:
 _MAY_BE_ZERO = {
     *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),
     *("weight_decay", "margin", "cluster_from", "validations", "dropout", "validation"),
-    *("tree_weight", "beta", "texts_at_once", "tail_weight"),
+    *("tree_weight", "beta", "texts_at_once", "tail_weight", "pairs", "rarity"),
 }
 
 
@@ -242,6 +250,11 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError(
             f"classifier_stage.moments is {recipe.classifier_stage.moments!r}",
             expected="'float32' or 'bfloat16'",
+        )
+    if recipe.encoder_stage.loss not in ("triplet", "softmax"):
+        raise RecipeError(
+            f"encoder_stage.loss is {recipe.encoder_stage.loss!r}",
+            expected="'triplet' or 'softmax'",
         )
     _check_fusion(recipe.fusion)
     if recipe.encoder.initial not in ("pretrained", "random"):

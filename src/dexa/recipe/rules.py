@@ -39,7 +39,11 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     few = max(1, size.documents // 8)
     return dataclasses.replace(
         recipe,
-        encoder=_filled(recipe.encoder, max_length=32 if size.titles else 128),
+        encoder=_filled(
+            recipe.encoder,
+            max_length=32 if size.titles else 128,
+            pairs=_pairs(size) if bag else 0,
+        ),
         auxiliary=_filled(
             recipe.auxiliary,
             shared_vectors=min(65_536, math.ceil(size.labels / 3)),
@@ -54,6 +58,7 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             epochs=epochs,
             batch_size=min(1_600, few),
             learning_rate=_learning_rate(size.width),
+            temperature=0.1 if first.loss == "triplet" else 0.07,
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),
@@ -65,6 +70,12 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
         ),
         fusion=_filled(recipe.fusion, validation=min(5_000, size.documents // 20)),
     )
+
+
+def _pairs(size: Size) -> int:
+    """About as many as the training texts have: a power of two, at most 262,144."""
+    texts = size.documents + size.labels
+    return min(1 << 18, 1 << (texts if size.titles else 4 * texts).bit_length())
 
 
 def _learning_rate(width: int | None) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dexa.recipe import FusionChoice, Recipe
+from dexa.recipe import EncoderStage, FusionChoice, Recipe
 from dexa.recipes.dexa import dexa
 from dexa.types import SCORERS
 
@@ -10,4 +10,5 @@ from dexa.types import SCORERS
 def dexa_plus() -> Recipe:
     """What the dense scorers miss, words find: all scorers, and a fusion of any number of them."""
     fusion = FusionChoice(scorers=SCORERS, method="boosted", candidates=50, tail_weight=0.7)
-    return replace(dexa(), name="dexa-plus", fusion=fusion)
+    stage = EncoderStage(loss="softmax", rarity=0.2)
+    return replace(dexa(), name="dexa-plus", encoder_stage=stage, fusion=fusion)

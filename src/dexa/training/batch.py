@@ -75,7 +75,8 @@ class BatchMaker:
         self._device = corpus.texts.ids.device
         known = Pairs(corpus.known, self._device)
         # of no method: a cycle would keep all of this beyond the stage
-        draw = functools.partial(drawn, corpus.labels, seed)
+        weights = _weights(corpus, options.rarity)
+        draw = functools.partial(drawn, corpus.labels, weights, seed)
         self._plans = Plans(known, self._size, draw, budget=budget)
         self._vector_of_label = None
         if not bank.empty:
@@ -136,8 +137,21 @@ class BatchMaker:
         return distinct, torch.where(real, which, 0)
 
 
-def drawn(labels: csr_array, seed: int, epoch: int, documents: torch.Tensor) -> PairList:
+def drawn(
+    labels: csr_array,
+    weights: NDArray[np.float64] | None,
+    seed: int,
+    epoch: int,
+    documents: torch.Tensor,
+) -> PairList:
     """One label of each document, a function of seed and epoch alone."""
     random = epoch_random(seed, epoch, "positives")
-    chosen = send(sample_positives(labels, random), documents.device)
+    chosen = send(sample_positives(labels, random, weights), documents.device)
     return PairList(torch.arange(len(documents), device=documents.device), chosen[documents])
+
+
+def _weights(corpus: Corpus, rarity: float) -> NDArray[np.float64] | None:
+    """How readily each label is drawn, ``[L]``."""
+    if rarity == 0:
+        return None
+    return corpus.frequency.clip(min=1).astype(np.float64) ** -rarity

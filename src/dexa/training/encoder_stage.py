@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dexa.auxiliary import AuxiliaryBank
 from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
 from dexa.encoders import TextEncoder, encode
-from dexa.losses import hard_negative_triplet
+from dexa.losses import decoupled_softmax, hard_negative_triplet
 from dexa.negatives import mask
 from dexa.optimisers import Rate, RowAdam, linear_schedule
 from dexa.recipe import Recipe
@@ -45,6 +45,8 @@ class EncoderStage:
         assert self.options.epochs is not None
         assert self.options.batch_size is not None
         assert self.options.learning_rate is not None
+        assert self.options.temperature is not None
+        self.temperature = self.options.temperature
         self.epochs, self.batch_size = self.options.epochs, self.options.batch_size
         assert recipe.auxiliary.learning_rate is not None
         self.learning_rates = (self.options.learning_rate, recipe.auxiliary.learning_rate)
@@ -101,20 +103,28 @@ class EncoderStage:
             # index_select, whose gradient adds up in one order; that of [] races on a CPU
             own = leaf.index_select(0, batch.which)
             label_vectors = F.normalize(label_vectors + own, dim=1)
-        columns = len(batch.labels)
-        loss = hard_negative_triplet(
-            document_vectors @ label_vectors.T,
-            batch.chosen[:count] % columns,
-            mask(batch.known, count, columns) | (batch.labels < 0),
-            margin=self.options.margin,
-            negatives=self.options.negatives,
-            labels=(batch.labels >= 0).sum(),
-            temperature=self.options.temperature,
-        )
+        loss = self._loss(document_vectors @ label_vectors.T, batch)
         loss.backward()
         give_gradient()
         self._update(batch, leaf)
         return loss.detach()
+
+    def _loss(self, similarity: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The loss of the similarities ``[B, U]`` of a batch."""
+        count, columns = similarity.shape
+        positives = batch.chosen[:count] % columns
+        known = mask(batch.known, count, columns) | (batch.labels < 0)
+        if self.options.loss == "softmax":
+            return decoupled_softmax(similarity, positives, known, temperature=self.temperature)
+        return hard_negative_triplet(
+            similarity,
+            positives,
+            known,
+            margin=self.options.margin,
+            negatives=self.options.negatives,
+            labels=(batch.labels >= 0).sum(),
+            temperature=self.temperature,
+        )
 
     def _encode(self, texts: Pieces) -> tuple[torch.Tensor, Callable[[], None]]:
         """Vectors of a batch, whose gradient flows into the encoder by itself."""

@@ -1,0 +1,50 @@
+"""Pairs of tokens that stand side by side, hashed into the rows of a table."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+"""2⁶⁴ over the golden ratio, as a signed integer: multiplied by it, near numbers part (Knuth)."""
+
+
+def table_with_pairs(tokens: torch.Tensor, pairs: int) -> torch.Tensor:
+    """A table of token vectors ``[V, D]`` with rows of zeros for pairs, ``[V + pairs + 1, D]``.
+
+    The last row stands where a text has no further pair. Without pairs the table stays as it is.
+    """
+    if pairs == 0:
+        return tokens
+    return torch.cat([tokens, tokens.new_zeros(pairs + 1, tokens.shape[1])])
+
+
+def pairs_in(table: torch.Tensor, vocabulary_size: int) -> int:
+    """How many rows of a table are for pairs."""
+    return max(0, len(table) - vocabulary_size - 1)
+
+
+def bag_means(
+    ids: torch.Tensor, starts: torch.Tensor, table: torch.Tensor, pairs: int, sparse: bool = False
+) -> torch.Tensor:
+    """The mean of the vectors of a text's tokens and of its pairs, ``[B, D]``.
+
+    Args:
+        ids: int64 ``[T]``, tokens of B texts end to end.
+        starts: int64 ``[B]``, where each text starts.
+        table: of `table_with_pairs`.
+        pairs: how many of its rows are for pairs.
+        sparse: whether the gradient of the table is sparse.
+    """
+    if pairs == 0:
+        return F.embedding_bag(ids, table, starts, mode="mean", sparse=sparse)
+    none = len(table) - 1
+    vocabulary_size = none - pairs
+    hashed = (ids * vocabulary_size + ids.roll(-1)) * _GOLDEN >> 20
+    rows = vocabulary_size + hashed.remainder(pairs)
+    # the last token of a text has no neighbour in it; place T stands for the end of the last text
+    ends = torch.zeros(len(ids) + 1, dtype=torch.bool, device=ids.device)
+    ends[starts] = True
+    ends[-1] = True
+    both = torch.stack([ids, rows.where(~ends[1:], none)], dim=1).flatten()
+    return F.embedding_bag(both, table, 2 * starts, mode="mean", sparse=sparse, padding_idx=none)
