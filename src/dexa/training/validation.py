@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from dexa import metrics
 from dexa.fusion import (
     BoostedFusion,
+    Candidates,
     TreeFusion,
     boosted_features,
     fit_forest,
@@ -46,10 +47,6 @@ def fit_fusion(
 ) -> TreeFusion | BoostedFusion:
     """The fusion of the scorers, fitted on documents that none was trained on.
 
-    Frequencies are counted without the held-out documents, and labels that have no other
-    documents are left out: that a rare label counts one document more would tell the trees that
-    it is the label of this one.
-
     Args:
         corpus: whose held-out part is used; without one the trees tell nothing.
         asked: the held-out documents, put to all scorers.
@@ -60,11 +57,7 @@ def fit_fusion(
     inverse_propensity = metrics.inverse_propensity(corpus.labels, *propensity)
     found = asked.best(choice.candidates)
     candidates = asked.candidates({name: found[name] for name in choice.scorers})
-    labels = candidates.labels.flatten().cpu().numpy()
-    # A filtered pair is no lesson, but stands among the candidates as it will when texts are asked.
-    filtered = candidates.are_in(corpus.held_out_filter)
-    seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0) & ~filtered)
-    right = torch.from_numpy(candidates.are_in(pairs_of(corpus.held_out_labels)))[seen]
+    seen, right = lessons(corpus, candidates)
     rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)
     if choice.method == "tree":
         features = tree_features(candidates, rarity).cpu()[seen]
@@ -85,3 +78,21 @@ def fit_fusion(
         tail_weight=choice.tail_weight,
         inverse_propensity=inverse_propensity,
     )
+
+
+def lessons(corpus: Corpus, candidates: Candidates) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which candidates of the held-out documents the fusion learns from, and which are right.
+
+    Frequencies are counted without the held-out documents, and labels that have no other
+    documents are left out: that a rare label counts one document more would tell the trees that
+    it is the label of this one.
+
+    Returns:
+        bool ``[B · C]``, and of those that are true bool whether they are right.
+    """
+    labels = candidates.labels.flatten().cpu().numpy()
+    # A filtered pair is no lesson, but stands among the candidates as it will when texts are asked.
+    filtered = candidates.are_in(corpus.held_out_filter)
+    seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0) & ~filtered)
+    right = torch.from_numpy(candidates.are_in(pairs_of(corpus.held_out_labels)))[seen]
+    return seen, right
