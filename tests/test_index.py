@@ -29,17 +29,25 @@ def vectors(count: int, dimension: int, seed: int, *, spread: float = 1.0) -> to
 
 
 def brute_force(
-    queries: torch.Tensor, labels: torch.Tensor, k: int
+    queries: torch.Tensor, labels: torch.Tensor, k: int, allowed: torch.Tensor | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """One query at a time, in float64, sorted by descending score and then by label."""
+    living = range(len(labels)) if allowed is None else allowed.nonzero()[:, 0].tolist()
     chosen, scores = [], []
     for query in queries.double().cpu().numpy():
         products = (labels.double().cpu().numpy() @ query).astype(np.float32)
-        best = sorted(range(len(products)), key=lambda label: (-products[label], label))[:k]
+        best = sorted(living, key=lambda label: (-products[label], label))[:k]
         missing = k - len(best)
         chosen.append(best + [NO_LABEL] * missing)
         scores.append([*products[best], *[-np.inf] * missing])
     return np.array(chosen, np.int64), np.array(scores, np.float32)
+
+
+def recall(found: NDArray[np.int64], right: NDArray[np.int64]) -> float:
+    """The share of the right labels that were found."""
+    return float(
+        np.mean([len(set(a) & set(b)) / len(set(b)) for a, b in zip(found, right, strict=True)])
+    )
 
 
 @pytest.fixture(params=["bfloat16", "float32"])
@@ -58,8 +66,7 @@ def test_answers_are_those_of_brute_force(index, device: str, spread: float, sca
     queries = vectors(60, 24, 1, spread=spread)
     found = index(labels.to(device)).search(queries, 10)
     right, scores = brute_force(queries, labels, 10)
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.labels, right, strict=True)])
-    assert recall >= 0.998
+    assert recall(found.labels, right) >= 0.998
     np.testing.assert_allclose(found.scores, scores, atol=1e-6)
     assert found.labels.dtype == np.int64
     assert found.scores.dtype == np.float32
@@ -190,6 +197,85 @@ def test_saved_and_loaded(index, tmp_path: Path) -> None:
         index.load(tmp_path / "absent", labels)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.5, 1.0])
+def test_only_allowed_labels_are_answered(index, device: str, share: float, scan: str) -> None:
+    labels, queries = vectors(3000, 24, 0), vectors(20, 24, 1)
+    allowed = torch.rand(3000, generator=torch.Generator().manual_seed(2)) < share
+    found = index(labels.to(device)).search(queries, 10, allowed)
+    right, scores = brute_force(queries, labels, 10, allowed)
+    assert recall(found.labels, right) >= 0.99
+    np.testing.assert_array_equal(found.labels == NO_LABEL, right == NO_LABEL)
+    assert allowed[found.labels[found.labels != NO_LABEL]].all()
+    again = index(labels.to(device)).search(queries, 10, allowed.numpy())
+    np.testing.assert_array_equal(again.labels, found.labels)
+    if index is ExactIndex:
+        np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_refuses_a_choice_that_is_none(index) -> None:
+    searched = index(vectors(9, 4, 0))
+    for allowed in (torch.ones(8).bool(), torch.ones(9), np.ones((1, 9), bool)):
+        with pytest.raises(InputError, match=r"bool \[9\]"):
+            searched.search(vectors(2, 4, 1), 3, allowed)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("index", INDEXES)
+def test_added_labels_follow(index, device: str, scan: str) -> None:
+    labels, queries = vectors(700, 8, 0).to(device), vectors(30, 8, 1)
+    grown = index(labels[:500])
+    grown.add(labels[500:501].double())
+    grown.add(labels[501:])
+    assert len(grown) == 700
+    assert torch.equal(grown.vectors, labels)
+    found, right = grown.search(queries, 20), brute_force(queries, labels, 20)
+    assert recall(found.labels, right[0]) >= 0.99
+    longer = 3 * queries.to(device)
+    grown.add(longer)  # each is now by far the best answer to itself
+    np.testing.assert_array_equal(grown.search(queries, 1).labels[:, 0], range(700, 730))
+    for bad in (vectors(3, 7, 0), torch.zeros(0, 8), torch.full((1, 8), torch.nan)):
+        with pytest.raises(DataError):
+            grown.add(bad)
+    assert len(grown) == 730
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("index", INDEXES)
+def test_removed_labels_are_never_answered(index, device: str, tmp_path: Path) -> None:
+    labels, queries = vectors(300, 8, 0), vectors(20, 8, 1)
+    searched = index(labels.to(device))
+    gone = searched.search(queries, 3).labels
+    searched.remove(gone.flatten())
+    searched.remove([0, 0])
+    searched.remove([])
+    allowed = torch.ones(300, dtype=torch.bool)
+    allowed[gone.flatten()] = False
+    allowed[0] = False
+    assert torch.equal(searched.removed, ~allowed)
+    right, scores = brute_force(queries, labels, 300, allowed)
+    found = searched.search(queries, 300)
+    np.testing.assert_array_equal(found.labels, right)
+    np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+    both = allowed.clone()
+    both[150:] = False
+    assert not set(searched.search(queries, 300, both).labels.flatten()) & {*range(150, 300), 0}
+    scored = searched.score(queries, torch.zeros(20, 1, dtype=torch.int64)).cpu()
+    assert np.isneginf(scored.numpy()).all()
+    searched.save(tmp_path)
+    loaded = index.load(tmp_path, searched.vectors)
+    np.testing.assert_array_equal(loaded.search(queries, 300).labels, right)
+    loaded.add(labels[:2])
+    assert loaded.removed.tolist() == [*searched.removed.tolist(), False, False]
+    loaded.remove(range(302))
+    assert (loaded.search(queries, 2).labels == NO_LABEL).all()
+    for label in (302, -1):
+        with pytest.raises(InputError, match="0 to 301"):
+            loaded.remove([label])
+
+
 # particular to exact search
 
 
@@ -243,9 +329,9 @@ def test_doubtful_queries_alone_are_searched_again(monkeypatch: pytest.MonkeyPat
     again: list[int] = []
     exhaustive = precise.exhaustive
 
-    def spy(queries, rows, labels, k):
+    def spy(queries, rows, labels, k, allowed):
         again.extend(rows)
-        return exhaustive(queries, rows, labels, k)
+        return exhaustive(queries, rows, labels, k, allowed)
 
     monkeypatch.setattr("dexa.index.exact.exhaustive", spy)
     labels = torch.cat([torch.eye(4)[:1].repeat(500, 1), vectors(500, 4, 0)])

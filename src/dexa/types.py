@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ LABEL_SEARCH, CLASSIFIERS = "label_search", "classifiers"
 NEIGHBOURS, LABEL_WORDS, LINEAR = "neighbours", "label_words", "linear"
 SCORERS = (LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, LABEL_WORDS, LINEAR)
 """Names of the scorers, in the order in which they are shown."""
+
+Allowed: TypeAlias = "torch.Tensor | NDArray[np.bool_]"
+"""Which of L labels may be answered, bool ``[L]``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +89,53 @@ class Encoder(Protocol):
 
 
 class Index(Protocol):
-    """Maximum-inner-product search over L vectors; higher scores are better."""
+    """Maximum-inner-product search over L vectors; higher scores are better.
 
-    def search(self, queries: torch.Tensor, k: int) -> TopK:
-        """The K best of L for queries ``[B, D]``; equal scores go to the smaller label id."""
+    Vectors can be added and removed. A removed one keeps its place, so that the labels of the
+    others do not move; it is counted by ``len`` but never answered again.
+    """
+
+    @property
+    def vectors(self) -> torch.Tensor:
+        """Float32 ``[L, D]``, the removed ones included; not to be changed."""
+        ...
+
+    @property
+    def removed(self) -> torch.Tensor:
+        """Bool ``[L]`` on the host: which labels are never answered."""
+        ...
+
+    def __len__(self) -> int:
+        """L, the removed ones included."""
+        ...
+
+    def search(self, queries: torch.Tensor, k: int, allowed: Allowed | None = None) -> TopK:
+        """The K best of L for queries ``[B, D]``; equal scores go to the smaller label id.
+
+        Args:
+            queries: floating point ``[B, D]`` on any device.
+            k: at least 1; places beyond the labels that may be answered hold `NO_LABEL`.
+            allowed: bool ``[L]``, the labels that may be answered; None for all.
+        """
         ...
 
     def score(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Inner products ``[B, K]`` of queries ``[B, D]`` with chosen labels ``[B, K]``.
 
-        `NO_LABEL` scores -inf.
+        `NO_LABEL` and removed labels score -inf.
         """
+        ...
+
+    def add(self, vectors: torch.Tensor) -> None:
+        """Take in vectors ``[M, D]``, in place; their labels follow those that are there."""
+        ...
+
+    def remove(self, labels: Sequence[int] | NDArray[np.integer] | torch.Tensor) -> None:
+        """Never answer some labels again, in place."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write all but the vectors into a folder."""
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from dexa.index.best import Best
 from dexa.kernels import FOLD, highest
@@ -52,8 +53,31 @@ class CoarseScan:
             residue=torch.stack([_rounding(chunk).amax() for chunk in chunks]).amax(),
         )
 
-    def highest(self, queries: torch.Tensor, k: int) -> Iterator[tuple[slice, Best]]:
-        """The k ≤ L labels of highest coarse score, in no order, block by block of queries."""
+    def extended(self, new: torch.Tensor) -> CoarseScan:
+        """A scan of new vectors ``[M, D]`` too, which follow those that are there."""
+        more = CoarseScan.over(new)
+        vectors = torch.cat([self.vectors[: self.labels], more.vectors[: more.labels]])
+        labels = self.labels + more.labels
+        if vectors.dtype == torch.bfloat16:
+            vectors = F.pad(vectors, (0, 0, 0, _aligned(labels) - labels))
+        return CoarseScan(
+            vectors=vectors,
+            labels=labels,
+            longest=torch.maximum(self.longest, more.longest),
+            residue=torch.maximum(self.residue, more.residue),
+        )
+
+    def highest(
+        self, queries: torch.Tensor, k: int, allowed: torch.Tensor | None = None
+    ) -> Iterator[tuple[slice, Best]]:
+        """The k labels of highest coarse score, in no order, block by block of queries.
+
+        Args:
+            queries: float32 ``[B, D]``.
+            k: at most as many as are allowed.
+            allowed: bool ``[L]``, which labels count; None for all.
+        """
+        refused = None if allowed is None else ~allowed
         width = min(_CHUNK, _aligned(self.labels))
         step = max(1, _SCAN_BYTES[queries.device.type] // (width * self.vectors.element_size()))
         # one buffer for all blocks: on a CPU, fresh memory costs half as much as the products
@@ -61,15 +85,20 @@ class CoarseScan:
         for start in range(0, len(queries), step):
             block = slice(start, start + step)
             coarse = queries[block].to(self.vectors.dtype)
-            yield block, self._highest_of_block(coarse, k, buffer[: len(coarse)])
+            yield block, self._highest_of_block(coarse, k, buffer[: len(coarse)], refused)
 
-    def _highest_of_block(self, queries: torch.Tensor, k: int, buffer: torch.Tensor) -> Best:
+    def _highest_of_block(
+        self, queries: torch.Tensor, k: int, buffer: torch.Tensor, refused: torch.Tensor | None
+    ) -> Best:
         kept: Best | None = None
         for start in range(0, self.labels, _CHUNK):
             vectors = self.vectors[start : start + _CHUNK]
             torch.mm(queries, vectors.T, out=buffer[:, : len(vectors)])
             scores = buffer[:, : _aligned(len(vectors))]
             scores[:, self.labels - start :] = -torch.inf
+            if refused is not None:
+                few = refused[start : start + _CHUNK]
+                scores[:, : len(few)].masked_fill_(few, -torch.inf)
             found = Best(*highest(scores, k))
             found.labels.add_(start)
             if kept is None:

@@ -60,19 +60,35 @@ def first(scores: torch.Tensor, labels: torch.Tensor, k: int) -> Best:
 
 
 def exhaustive(
-    queries: torch.Tensor, rows: list[int], vectors: torch.Tensor, k: int
+    queries: torch.Tensor,
+    rows: list[int],
+    vectors: torch.Tensor,
+    k: int,
+    allowed: torch.Tensor | None = None,
 ) -> Iterator[tuple[list[int], Best]]:
-    """The k best of all labels for some rows of queries, block by block of these rows."""
+    """The k best of all labels for some rows of queries, block by block of these rows.
+
+    Args:
+        queries: ``[B, D]``.
+        rows: which of them.
+        vectors: ``[L, D]``.
+        k: at most as many as are allowed.
+        allowed: bool ``[L]``, which labels count; None for all.
+    """
     step = max(8, _SCORES_BYTES // (4 * len(vectors)))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        yield block, _best_of_all(queries[block].double(), vectors, k)
+        yield block, _best_of_all(queries[block].double(), vectors, k, allowed)
 
 
-def _best_of_all(queries: torch.Tensor, vectors: torch.Tensor, k: int) -> Best:
+def _best_of_all(
+    queries: torch.Tensor, vectors: torch.Tensor, k: int, allowed: torch.Tensor | None
+) -> Best:
     """By float64 products rounded to float32, so that equal vectors score equally."""
     chunks = vectors.split(_CHUNK)
     scores = torch.cat([(queries @ chunk.double().T).float() for chunk in chunks], dim=1)
+    if allowed is not None:
+        scores.masked_fill_(~allowed, -torch.inf)
     lowest = scores.topk(k, sorted=False).values.amin(dim=1, keepdim=True)
     above, level = scores > lowest, scores == lowest
     missing = k - above.sum(dim=1, keepdim=True)
