@@ -37,6 +37,7 @@ TABLES = {
     "encoder_stage": parts.EncoderStage,
     "classifier_stage": parts.ClassifierStage,
     "fusion": parts.FusionChoice,
+    "index": parts.IndexChoice,
 }
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

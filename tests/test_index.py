@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dexa.errors import DataError, InputError, MissingFileError, ModelFolderError
-from dexa.index import ExactIndex, coarse, precise
-from dexa.types import NO_LABEL
+from dexa.index import (
+    ExactIndex,
+    FaissIndex,
+    choosing,
+    chosen_kind,
+    coarse,
+    precise,
+    reindexed,
+)
+from dexa.types import NO_LABEL, Silence
 
-INDEXES = [ExactIndex]
+without_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="needs dexa-xc[faiss]")
+INDEXES = [ExactIndex, pytest.param(FaissIndex, marks=without_faiss)]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
@@ -62,12 +73,15 @@ def scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 @pytest.mark.parametrize("index", INDEXES)
 @pytest.mark.parametrize("spread", [1.0, 0.1, 0.001], ids=["far", "near", "nearly equal"])
 def test_answers_are_those_of_brute_force(index, device: str, spread: float, scan: str) -> None:
+    """A graph loses sight of some labels where whole clusters of 150 are nearly equal."""
     labels = vectors(3000, 24, 0, spread=spread)
     queries = vectors(60, 24, 1, spread=spread)
     found = index(labels.to(device)).search(queries, 10)
     right, scores = brute_force(queries, labels, 10)
-    assert recall(found.labels, right) >= 0.998
-    np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+    least = 0.998 if index is ExactIndex else 0.98 if spread == 1.0 else 0.9
+    assert recall(found.labels, right) >= least
+    if index is ExactIndex:
+        np.testing.assert_allclose(found.scores, scores, atol=1e-6)
     assert found.labels.dtype == np.int64
     assert found.scores.dtype == np.float32
 
@@ -84,7 +98,7 @@ def test_fewer_labels_than_asked_for(index, count: int) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("index", INDEXES)
-@pytest.mark.parametrize("copies", [3, 300])
+@pytest.mark.parametrize("copies", [3, 30, 300])
 def test_equal_scores_go_to_the_smaller_label(index, device: str, copies: int, scan: str) -> None:
     """Also where more equals straddle the K-th place than a scan keeps."""
     originals, queries = vectors(2000 // copies, 8, 0), vectors(20, 8, 1)
@@ -94,8 +108,11 @@ def test_equal_scores_go_to_the_smaller_label(index, device: str, copies: int, s
     ties = np.diff(found.scores) == 0
     assert ties.sum() > 20 * 25
     assert (np.diff(found.labels)[ties] > 0).all()
-    right, _ = brute_force(queries, labels, 50)
-    np.testing.assert_array_equal(found.labels, right)
+    right, scores = brute_force(queries, labels, 50)
+    if index is ExactIndex:
+        np.testing.assert_array_equal(found.labels, right)
+    elif copies < 300:  # a graph loses sight of what lies behind hundreds of equals
+        assert (found.scores >= scores[:, -1:] - 1e-6).mean() >= 0.98
 
 
 @pytest.mark.parametrize("index", INDEXES)
@@ -274,6 +291,105 @@ def test_removed_labels_are_never_answered(index, device: str, tmp_path: Path) -
     for label in (302, -1):
         with pytest.raises(InputError, match="0 to 301"):
             loaded.remove([label])
+
+
+# the choice
+
+
+class Heard(Silence):
+    """Keeps notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_the_choice_by_size_is_made_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, cpu = Heard(), torch.device("cpu")
+    assert chosen_kind("auto", 100_000, cpu, heard) == "exact"
+    assert chosen_kind("auto", 10**7, torch.device("cuda"), heard) == "exact"
+    monkeypatch.setattr(choosing, "find_spec", lambda name: None)
+    assert chosen_kind("auto", 100_001, cpu, heard) == "exact"
+    monkeypatch.setattr(choosing, "find_spec", lambda name: name)
+    assert chosen_kind("auto", 100_001, cpu, heard) == "faiss"
+    assert [note.split(",")[0] for note in heard.notes] == ["index: exact"] * 3 + ["index: faiss"]
+    assert "pip install 'dexa-xc[faiss]'" in heard.notes[2]
+    assert chosen_kind("exact", 10**9, cpu, heard) == "exact"
+    assert len(heard.notes) == 4
+    with pytest.raises(InputError, match="an index 'annoy'; expected of auto, exact, faiss"):
+        chosen_kind("annoy", 5, cpu, heard)
+
+
+def test_a_missing_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match=r"pip install 'dexa-xc\[faiss\]'"):
+        FaissIndex(vectors(9, 4, 0))
+
+
+@without_faiss
+def test_another_index_over_the_same_vectors() -> None:
+    heard, index = Heard(), ExactIndex(vectors(300, 8, 0))
+    index.remove([3, 5])
+    assert reindexed(index, "exact", heard) is index
+    graph = reindexed(index, "faiss", heard)
+    assert isinstance(graph, FaissIndex)
+    assert torch.equal(graph.removed, index.removed)
+    assert graph.vectors.data_ptr() == index.vectors.data_ptr()
+    assert heard.notes == ["a graph of 300 vectors is built; saving the model keeps it"]
+
+
+# particular to graphs
+
+
+@without_faiss
+@pytest.mark.parametrize(("spread", "effort"), [(0.0, 200), (0.5, 400)])
+def test_recall_of_a_graph_is_high(spread: float, effort: int) -> None:
+    """Of unit vectors, and of vectors of many lengths, for which more has to be looked at."""
+    labels, queries = vectors(6000, 32, 0), vectors(100, 32, 1)
+    lengths = torch.randn(6000, 1, generator=torch.Generator().manual_seed(2))
+    labels = labels * torch.exp(spread * lengths)
+    found = FaissIndex(labels, effort=effort).search(queries, 100)
+    right = ExactIndex(labels).search(queries, 100)
+    assert recall(found.labels, right.labels) >= 0.98
+    assert (np.diff(found.scores) <= 0).all()
+
+
+@without_faiss
+def test_a_mapped_graph_grows_in_memory(tmp_path: Path) -> None:
+    labels = vectors(1000, 8, 0)
+    FaissIndex(labels[:900]).save(tmp_path)
+    before = (tmp_path / "graph.faiss").read_bytes()
+    mapped = FaissIndex.load(tmp_path, labels[:900], mmap=True)
+    mapped.add(3 * labels[900:])
+    found = mapped.search(labels[900:], 5).labels
+    assert (found >= 900).mean() > 0.5
+    assert (tmp_path / "graph.faiss").read_bytes() == before
+
+
+@without_faiss
+def test_an_answer_is_full_where_the_graph_leads_elsewhere() -> None:
+    """The labels that are allowed are those farthest from the query."""
+    labels = vectors(4000, 8, 0)
+    query = labels[:1]
+    allowed = torch.zeros(4000, dtype=torch.bool)
+    allowed[(labels @ query[0]).argsort()[:2000]] = True
+    found = FaissIndex(labels, effort=20).search(query, 10, allowed)
+    right, _ = brute_force(query, labels, 10, allowed)
+    assert (found.labels != NO_LABEL).all()
+    assert recall(found.labels, right) >= 0.9
+
+
+@without_faiss
+def test_refuses_a_graph_of_other_vectors(tmp_path: Path) -> None:
+    FaissIndex(vectors(20, 8, 0)).save(tmp_path)
+    for other in (vectors(21, 8, 0), vectors(20, 4, 0)):
+        with pytest.raises(ModelFolderError, match="a graph of 20 vectors of 8 dimensions"):
+            FaissIndex.load(tmp_path, other)
+    (tmp_path / "graph.faiss").unlink()
+    with pytest.raises(ModelFolderError, match="missing file"):
+        FaissIndex.load(tmp_path, vectors(20, 8, 0))
 
 
 # particular to exact search

@@ -8,6 +8,7 @@ import errno
 import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from safetensors.torch import load_file, save_file
 
 from dexa import Dexa
 from dexa.errors import DexaError, MissingFileError, ModelFolderError, StorageError
+from dexa.index import ExactIndex, FaissIndex
 from dexa.model import (
     FUSION,
     Model,
+    check_files,
     folder,
     load_model,
     parts,
     save_model,
 )
 from dexa.storage import sha256
-from dexa.types import CLASSIFIERS, LABEL_SEARCH, NO_LABEL, TopK
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, NO_LABEL, Silence, TopK
 from tiny import LABELS
 from tiny_models import contents
 
@@ -94,6 +97,14 @@ def described(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 def forge(path: Path, name: str) -> None:
     """Make ``model.json`` believe in a changed file."""
     described(path, lambda value: value["files"].update({name: sha256(path / name)}))
+    described(path, lambda value: value["bytes"].update({name: (path / name).stat().st_size}))
+
+
+def flip(path: Path) -> None:
+    """Change a bit in the middle of a file."""
+    value = bytearray(path.read_bytes())
+    value[len(value) // 2] ^= 1
+    path.write_bytes(value)
 
 
 # answers
@@ -257,9 +268,7 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_a_changed_file_is_named(copy: Path, name: str) -> None:
-    value = bytearray((copy / name).read_bytes())
-    value[len(value) // 2] ^= 1
-    (copy / name).write_bytes(value)
+    flip(copy / name)
     with pytest.raises(ModelFolderError, match="changed since it was written") as raised:
         load_model(copy, CPU)
     assert raised.value.path == copy / name
@@ -289,8 +298,52 @@ def test_a_description_that_lacks_a_part(copy: Path, key: str) -> None:
 
 def test_a_folder_of_another_version(copy: Path) -> None:
     described(copy, lambda value: value.update({"format": 99}))
-    with pytest.raises(ModelFolderError, match="format 99; expected format 1; open it with"):
+    with pytest.raises(ModelFolderError, match="format 99; expected format 1 or 2; open it with"):
         load_model(copy, CPU)
+
+
+def test_the_format_before_is_read_in_full(copy: Path, model: Model, monkeypatch: Any) -> None:
+    """It has no sizes, so that even large files are compared with their checksums."""
+    monkeypatch.setattr(folder, "_LARGE", 100)
+    described(copy, lambda value: (value.update({"format": 1}), value.pop("bytes")))
+    assert_same(load_model(copy, CPU).predict_scorers(ASKED), model.predict_scorers(ASKED))
+    flip(copy / "labels.safetensors")
+    with pytest.raises(ModelFolderError, match="changed since it was written"):
+        load_model(copy, CPU)
+
+
+def test_large_files_are_mapped_and_checked_on_demand(copy: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(folder, "_LARGE", 100)
+    assert check_files(copy) == len(CHECKED)
+    flip(copy / "labels.safetensors")
+    load_model(copy, CPU)
+    with pytest.raises(ModelFolderError, match="changed since it was written"):
+        load_model(copy, CPU, mmap=False)
+    with pytest.raises(ModelFolderError, match="changed since it was written"):
+        check_files(copy)
+    with (copy / "labels.safetensors").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(ModelFolderError, match="changed since it was written"):
+        load_model(copy, CPU)
+
+
+@pytest.mark.skipif(find_spec("faiss") is None, reason="needs dexa-xc[faiss]")
+def test_a_graph_is_saved_and_mapped(model: Model, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(folder, "_LARGE", 100)
+    scorers = model.scorers.searched_by("faiss", Silence())
+    assert {type(index) for index in scorers.indexes().values()} == {FaissIndex}
+    save_model(dataclasses.replace(model, scorers=scorers), tmp_path / "model")
+    for mmap in (True, False):
+        loaded = load_model(tmp_path / "model", CPU, mmap=mmap)
+        assert isinstance(loaded.scorers.classifiers, FaissIndex)
+        assert_same(loaded.predict_scorers(ASKED), model.predict_scorers(ASKED))
+    again = loaded.scorers.searched_by("exact", Silence())
+    assert isinstance(again.label_search, ExactIndex)
+    graph = tmp_path / "model" / "index" / "label_search" / "graph.faiss"
+    graph.write_bytes(b"IHNs")
+    forge(tmp_path / "model", "index/label_search/graph.faiss")
+    with pytest.raises(ModelFolderError, match="no graph of faiss"):
+        load_model(tmp_path / "model", CPU)
 
 
 def test_a_recipe_that_no_run_could_use(copy: Path) -> None:

@@ -215,13 +215,36 @@ class Dexa:
         save_model(self.model, Path(folder))
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "auto") -> Dexa:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "auto",
+        index: str | None = None,
+        mmap: bool = True,
+        progress: Progress | None = None,
+    ) -> Dexa:
         """Open a model folder.
+
+        Args:
+            folder: that `save` wrote.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            index: ``exact``, ``faiss`` or ``auto`` (by the number of labels); None for the index
+                that the folder holds. Another than that is built now; `save` keeps it.
+            mmap: on a CPU, map large files into memory instead of reading them: the model opens
+                at once, and processes share it. The checksums of files above 16 MiB are not
+                looked at then, only their sizes; ``dexa info MODEL_DIR --check`` looks at all.
+            progress: told what index is chosen and built.
 
         Raises:
             ModelFolderError: it is incomplete or was changed.
+            InputError: there is no such index, or its package is not installed.
+            DeviceError: the device is not on this machine.
         """
-        model = load_model(Path(folder), choose_device(device))
+        model = load_model(Path(folder), choose_device(device), mmap=mmap)
+        if index is not None:
+            scorers = model.scorers.searched_by(index, progress or Silence())
+            model = dataclasses.replace(model, scorers=scorers)
         loaded = cls(model.recipe, seed=model.facts["seed"], device=device)
         loaded._model = model
         return loaded
@@ -248,7 +271,7 @@ def _holds_titles(dataset: Dataset) -> bool:
 def _told(recipe: Recipe, seed: int, device: str) -> Iterable[str]:
     """A run's first lines: every choice it was given or took."""
     yield f"recipe {recipe.name}, seed {seed}, device {device}"
-    for part in ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "fusion"):
+    for part in ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "fusion", "index"):
         values = dataclasses.asdict(getattr(recipe, part))
         yield f"{part}: " + ", ".join(f"{key} {value}" for key, value in values.items())
 

@@ -16,6 +16,11 @@ class Best(NamedTuple):
     labels: torch.Tensor
     scores: torch.Tensor
 
+    @staticmethod
+    def none(queries: int) -> Best:
+        """No answer to any of so many queries."""
+        return Best(torch.empty(queries, 0, dtype=torch.int64), torch.empty(queries, 0))
+
     def highest(self, k: int) -> Best:
         """The k highest, or all, in no order."""
         found = self.scores.topk(min(k, self.scores.shape[1]), sorted=False)

@@ -1,6 +1,6 @@
 """The trained parts of a recipe, and the folder they live in."""
 
-from dexa.model.folder import load_model, save_model
+from dexa.model.folder import check_files, load_model, save_model
 from dexa.model.parts import FUSION, Model
 from dexa.model.scorers import Asked, Scorers, WordScorers
 
@@ -10,6 +10,7 @@ __all__ = [
     "Model",
     "Scorers",
     "WordScorers",
+    "check_files",
     "load_model",
     "save_model",
 ]

@@ -2,7 +2,8 @@
 
 ::
 
-    model.json            recipe, versions, facts, and a checksum of every other file but run.jsonl
+    model.json            recipe, versions, facts, and of every other file but run.jsonl its
+                          checksum and size
     encoder/              opens with SentenceTransformer(path); a bag with pairs needs dexa, trusted
     labels.jsonl          the text of each label, in the order of their ids
     labels.safetensors    label embeddings, classifiers, frequency, inverse propensity
@@ -10,7 +11,7 @@
     fusion.safetensors    the trees as arrays
     neighbours.safetensors  vectors and labels of the training documents, where they vote
     words.safetensors     weights of words, where a scorer reads them; words.json: the words
-    index/                the arguments of the two indexes
+    index/                the arguments of each index, and its graph if it has one
     run.jsonl             a record of each epoch, with its seconds
     README.md             a model card, written from the run
 """
@@ -32,15 +33,18 @@ from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import open_encoder
 from dexa.errors import DataError, MissingFileError, ModelFolderError
 from dexa.fusion import BoostedFusion, DecisionTree, Forest, TreeFusion
-from dexa.index import ExactIndex
+from dexa.index import load_index
 from dexa.model.card import model_card
 from dexa.model.further import further_tensors, opened_further
 from dexa.model.parts import Model
 from dexa.model.scorers import Scorers
 from dexa.recipe import Recipe
 from dexa.storage import atomic_folder, read_json, settle_folder, sha256, write_json
+from dexa.types import CLASSIFIERS, LABEL_SEARCH
 
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_SIZES = 1  # the format before, which holds neither sizes nor calibration
+_LARGE = 16 << 20  # bytes from which a file is mapped and not read
 _LOG = "run.jsonl"  # holds seconds, which no two runs share
 
 
@@ -56,20 +60,22 @@ def save_model(model: Model, folder: Path) -> None:
         for name, tensors in _tensors(model).items():
             on_host = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
             save_file(on_host, draft / f"{name}.safetensors")
-        for name in ("label_search", "classifiers"):
+        for name, index in model.scorers.indexes().items():
             (draft / "index" / name).mkdir(parents=True)
-            getattr(model.scorers, name).save(draft / "index" / name)
+            index.save(draft / "index" / name)
         if model.scorers.words is not None:
             write_json(draft / "words.json", model.scorers.words.features.terms())
         if model.label_texts is not None:
             _write_lines(draft / "labels.jsonl", ({"text": text} for text in model.label_texts))
         (draft / "README.md").write_text(model_card(model), encoding="utf-8")
         described = _described(model)
-        described["files"] = {
-            path.relative_to(draft).as_posix(): sha256(path)
+        files = {
+            path.relative_to(draft).as_posix(): path
             for path in sorted(draft.rglob("*"))
             if path.is_file()
         }
+        described["files"] = {name: sha256(path) for name, path in files.items()}
+        described["bytes"] = {name: path.stat().st_size for name, path in files.items()}
         write_json(draft / "model.json", described)
         _write_lines(draft / _LOG, model.history)
 
@@ -100,46 +106,62 @@ def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
-def load_model(folder: Path, device: torch.device) -> Model:
+def load_model(folder: Path, device: torch.device, *, mmap: bool = True) -> Model:
     """Open a model folder.
+
+    Args:
+        folder: that `save_model` wrote.
+        device: to compute on.
+        mmap: on a CPU, map large files into memory instead of reading them, so that a model opens
+            at once and processes share it. Of files above 16 MiB the size is then checked, not
+            the checksum: `check_files` does that.
 
     Raises:
         MissingFileError: there is no model in that folder.
         ModelFolderError: it is incomplete, was changed, or comes from another version.
     """
-    settle_folder(folder)
-    if not (folder / "model.json").is_file():
-        raise MissingFileError(
-            "no model folder", expected="a folder that `dexa train` wrote", path=folder
-        )
-    described = _checked(folder)
+    mmap = mmap and device.type == "cpu"
+    described = _described_in(folder)
+    _check(folder, described, read_large=not mmap)
     try:
-        return _opened(folder, described, device)
+        return _opened(folder, described, device, mmap=mmap)
     except (KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
         raise ModelFolderError(
             f"cannot be read: {error}", do="copy the model again", path=folder
         ) from error
 
 
-def _opened(folder: Path, described: dict[str, Any], device: torch.device) -> Model:
+def check_files(folder: Path) -> int:
+    """Compare every file of a model folder with its checksum; the number of files.
+
+    Raises:
+        MissingFileError: there is no model in that folder.
+        ModelFolderError: it is incomplete, was changed, or comes from another version.
+    """
+    described = _described_in(folder)
+    _check(folder, described, read_large=True)
+    return len(described["files"])
+
+
+def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mmap: bool) -> Model:
     labels, auxiliary, fusion = (
         load_file(folder / f"{name}.safetensors") for name in ("labels", "auxiliary", "fusion")
     )
     recipe = Recipe.from_json(described["recipe"], path=folder / "model.json")
     encoder = open_encoder(str(folder / "encoder"), max_length=recipe.encoder.max_length or 0)
     dense = Scorers(
-        label_search=ExactIndex.load(
-            folder / "index" / "label_search", labels["embeddings"].to(device)
+        label_search=load_index(
+            folder / "index" / LABEL_SEARCH, labels["embeddings"].to(device), mmap=mmap
         ),
-        classifiers=ExactIndex.load(
-            folder / "index" / "classifiers", labels["classifiers"].to(device)
+        classifiers=load_index(
+            folder / "index" / CLASSIFIERS, labels["classifiers"].to(device), mmap=mmap
         ),
     )
     return Model(
         recipe=recipe,
         encoder=encoder.to(device).eval(),
         bank=AuxiliaryBank(auxiliary["vectors"].to(device), auxiliary["vector_of_label"].numpy()),
-        scorers=opened_further(dense, folder, device),
+        scorers=opened_further(dense, folder, device, mmap=mmap),
         fusion=_fusion(recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)),
         frequency=labels["frequency"].numpy(),
         label_texts=_label_texts(folder, len(labels["frequency"])),
@@ -168,31 +190,47 @@ def _fusion(
     )
 
 
-def _checked(folder: Path) -> dict[str, Any]:
-    """`model.json`, after a look at every file it names."""
+def _described_in(folder: Path) -> dict[str, Any]:
+    """`model.json` of a format that this version reads."""
+    settle_folder(folder)
+    if not (folder / "model.json").is_file():
+        raise MissingFileError(
+            "no model folder", expected="a folder that `dexa train` wrote", path=folder
+        )
     try:
         described = read_json(folder / "model.json")
-        files, version, *_ = (described[key] for key in ("files", "format", "recipe", "facts"))
+        version, *_ = (described[key] for key in ("format", "files", "recipe", "facts"))
     except (DataError, KeyError, TypeError) as error:
         raise ModelFolderError(
             f"model.json is damaged: {error}", do="train or copy the model again", path=folder
         ) from error
-    if version != FORMAT:
+    if version not in (_WITHOUT_SIZES, FORMAT):
         raise ModelFolderError(
             f"format {version}",
-            expected=f"format {FORMAT}",
+            expected=f"format {_WITHOUT_SIZES} or {FORMAT}",
             do="open it with the version of dexa that wrote it",
             path=folder,
         )
-    for name, checksum in files.items():
+    return described
+
+
+def _check(folder: Path, described: dict[str, Any], *, read_large: bool) -> None:
+    """Look at every file that `model.json` names.
+
+    Raises:
+        ModelFolderError: one is missing or was changed.
+    """
+    sizes = described.get("bytes", {})
+    for name, checksum in described["files"].items():
         path = folder / name
         if not path.is_file():
             raise ModelFolderError("missing file", do="copy the model again", path=path)
-        if sha256(path) != checksum:
+        size = path.stat().st_size
+        trusted = not read_large and size > _LARGE and size == sizes.get(name)
+        if not trusted and sha256(path) != checksum:
             raise ModelFolderError(
                 "changed since it was written", do="copy the model again", path=path
             )
-    return described
 
 
 def _label_texts(folder: Path, count: int) -> list[str] | None:
@@ -213,5 +251,5 @@ def _write_lines(path: Path, values: Any) -> None:
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return json.loads(f"[{','.join(line for line in lines if line)}]")

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.sparse import csr_array
 
-from dexa.index import ExactIndex
+from dexa.index import ExactIndex, load_index
 from dexa.lexical import LabelSearch, SparseLinear, TextFeatures
 from dexa.model.scorers import Scorers, WordScorers
 from dexa.neighbours import NeighbourVotes
 from dexa.storage import read_json
+from dexa.types import NEIGHBOURS
 
-_NEIGHBOURS, _WORDS = "neighbours", "words"
+_WORDS = "words"
 
 
 def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
@@ -27,8 +28,7 @@ def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
     files: dict[str, dict[str, torch.Tensor]] = {}
     if scorers.neighbours is not None:
         votes = scorers.neighbours
-        assert isinstance(votes.index, ExactIndex)
-        files[_NEIGHBOURS] = {
+        files[NEIGHBOURS] = {
             "vectors": votes.index.vectors,
             "indices": torch.from_numpy(votes.labels.indices),
             "indptr": torch.from_numpy(votes.labels.indptr),
@@ -53,16 +53,21 @@ def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
     return files
 
 
-def opened_further(scorers: Scorers, folder: Path, device: torch.device) -> Scorers:
+def opened_further(scorers: Scorers, folder: Path, device: torch.device, *, mmap: bool) -> Scorers:
     """The scorers of a folder, with those that have files there."""
     n_labels = len(scorers.label_search)
-    if (path := folder / f"{_NEIGHBOURS}.safetensors").is_file():
+    if (path := folder / f"{NEIGHBOURS}.safetensors").is_file():
         kept = load_file(path)
         indices, indptr = kept["indices"].numpy(), kept["indptr"].numpy()
         ones = np.ones(len(indices), np.float32)
         labels = csr_array((ones, indices, indptr), shape=(len(indptr) - 1, n_labels))
-        votes = NeighbourVotes(index=ExactIndex(kept["vectors"].to(device)), labels=labels)
-        scorers = replace(scorers, neighbours=votes)
+        vectors, index_folder = kept["vectors"].to(device), folder / "index" / NEIGHBOURS
+        index = (
+            load_index(index_folder, vectors, mmap=mmap)
+            if index_folder.is_dir()
+            else ExactIndex(vectors)  # format 1 had no choice
+        )
+        scorers = replace(scorers, neighbours=NeighbourVotes(index=index, labels=labels))
     if (path := folder / f"{_WORDS}.safetensors").is_file():
         arrays: dict[str, dict[str, NDArray[Any]]] = {}
         for name, tensor in load_file(path).items():

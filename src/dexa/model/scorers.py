@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -13,10 +13,19 @@ from torch.nn import functional as F
 from dexa import metrics
 from dexa.errors import InputError
 from dexa.fusion import Candidates, union
-from dexa.index import ExactIndex
+from dexa.index import ExactIndex, chosen_kind, reindexed
 from dexa.lexical import LabelSearch, SparseLinear, TextFeatures
 from dexa.neighbours import NeighbourVotes
-from dexa.types import CLASSIFIERS, LABEL_SEARCH, LABEL_WORDS, LINEAR, NEIGHBOURS, TopK
+from dexa.types import (
+    CLASSIFIERS,
+    LABEL_SEARCH,
+    LABEL_WORDS,
+    LINEAR,
+    NEIGHBOURS,
+    Index,
+    Progress,
+    TopK,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +54,8 @@ class Scorers:
         words: scorers that read words; None where the recipe has none.
     """
 
-    label_search: ExactIndex
-    classifiers: ExactIndex
+    label_search: Index
+    classifiers: Index
     neighbours: NeighbourVotes | None = None
     words: WordScorers | None = None
 
@@ -56,6 +65,32 @@ class Scorers:
         return Scorers(
             label_search=ExactIndex(F.normalize(label_vectors, dim=1)),
             classifiers=ExactIndex(F.normalize(weights, dim=1)),
+        )
+
+    def indexes(self) -> dict[str, Index]:
+        """The indexes by the name of their scorer."""
+        found = {LABEL_SEARCH: self.label_search, CLASSIFIERS: self.classifiers}
+        return found if self.neighbours is None else {**found, NEIGHBOURS: self.neighbours.index}
+
+    def searched_by(self, kind: str, progress: Progress) -> Scorers:
+        """The same scorers on indexes of another kind.
+
+        Args:
+            kind: ``exact``, ``faiss``, or ``auto`` for what fits the number of labels.
+            progress: told what is chosen and built.
+
+        Raises:
+            InputError: there is no such kind, or its package is not installed.
+        """
+        vectors = self.label_search.vectors
+        kind = chosen_kind(kind, len(vectors), vectors.device, progress)
+        others = {name: reindexed(index, kind, progress) for name, index in self.indexes().items()}
+        votes = self.neighbours and replace(self.neighbours, index=others[NEIGHBOURS])
+        return replace(
+            self,
+            label_search=others[LABEL_SEARCH],
+            classifiers=others[CLASSIFIERS],
+            neighbours=votes,
         )
 
     def ask(self, vectors: torch.Tensor, texts: Sequence[str] | None = None) -> Asked:

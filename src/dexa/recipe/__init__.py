@@ -6,6 +6,7 @@ from dexa.recipe.fields import (
     EncoderChoice,
     EncoderStage,
     FusionChoice,
+    IndexChoice,
     Recipe,
 )
 from dexa.recipe.rules import Size, completed
@@ -16,6 +17,7 @@ __all__ = [
     "EncoderChoice",
     "EncoderStage",
     "FusionChoice",
+    "IndexChoice",
     "Recipe",
     "Size",
     "completed",

@@ -168,6 +168,18 @@ class FusionChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IndexChoice:
+    """How labels are searched for once the model is trained.
+
+    Attributes:
+        kind: ``exact``, ``faiss`` (approximate; ``pip install 'dexa-xc[faiss]'``), or ``auto``:
+            exact on a GPU and up to 100,000 labels, else faiss where it is installed.
+    """
+
+    kind: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A method, completely described; `dexa.recipes` holds the published ones."""
 
@@ -177,6 +189,7 @@ class Recipe:
     encoder_stage: EncoderStage = field(default_factory=EncoderStage)
     classifier_stage: ClassifierStage = field(default_factory=ClassifierStage)
     fusion: FusionChoice = field(default_factory=FusionChoice)
+    index: IndexChoice = field(default_factory=IndexChoice)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -257,6 +270,10 @@ def _check(recipe: Recipe) -> None:
             expected="'triplet' or 'softmax'",
         )
     _check_fusion(recipe.fusion)
+    if recipe.index.kind not in ("auto", "exact", "faiss"):
+        raise RecipeError(
+            f"index.kind is {recipe.index.kind!r}", expected="'auto', 'exact' or 'faiss'"
+        )
     if recipe.encoder.initial not in ("pretrained", "random"):
         raise RecipeError(
             f"encoder.initial is {recipe.encoder.initial!r}", expected="'pretrained' or 'random'"

@@ -143,6 +143,7 @@ def train(
     texts = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
     asked = scorers.ask(arrays.held_out, texts)
     fusion = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
+    scorers = scorers.searched_by(recipe.index.kind, progress)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
         recipe=recipe,
