@@ -29,7 +29,7 @@ from dexa.fusion import Candidates, boosted_features
 from dexa.model import Asked
 from dexa.recipe import FusionChoice, Recipe
 from dexa.training.corpus import Corpus, make_corpus
-from dexa.training.validation import fit_fusion, lessons
+from dexa.training.validation import fit_fusion, lessons_of
 from dexa.types import CLASSIFIERS, LABEL_SEARCH, TopK
 
 DIALS = (0.0, 0.3, 0.5, 0.7, 1.0)
@@ -115,7 +115,7 @@ class Study:
 
     def fused(self, choice: FusionChoice) -> dict[str, float]:
         """Figures of a fusion fitted anew."""
-        fusion = fit_fusion(self.corpus, self.validation, choice, self.propensity, self.seed)
+        fusion, _ = fit_fusion(self.corpus, self.validation, choice, self.propensity, self.seed)
         return self.figures(fusion(candidates(self.test, choice), DEPTH))
 
     def regressed(self) -> dict[str, float]:
@@ -129,9 +129,9 @@ class Study:
             return boosted_features(some, choice.scorers, of, choice.candidates).cpu()
 
         learnt, asked = candidates(self.validation, choice), candidates(self.test, choice)
-        seen, right = lessons(self.corpus, learnt)
+        lessons = lessons_of(self.corpus, learnt)
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        model.fit(features(learnt)[seen].numpy(), right.numpy())
+        model.fit(features(learnt)[lessons.count].numpy(), lessons.right[lessons.count].numpy())
         odds = torch.from_numpy(model.decision_function(features(asked).numpy())).float()
         odds = odds.view(asked.labels.shape)
         labels = asked.labels.cpu()

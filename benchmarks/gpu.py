@@ -310,7 +310,7 @@ def search(bench: Bench) -> None:
     def apply() -> None:
         for block in queries.split(4096):
             asked = scorers.ask(block)
-            fusions[0](asked.candidates(asked.best(100)), 100)
+            fusions[0][0](asked.candidates(asked.best(100)), 100)
 
     bench.row("fusion, two searches included", fitted_s=fitted, applied_s=median(apply, 2)[1])
 

@@ -18,7 +18,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dexa import Dexa
-from dexa.errors import DexaError, MissingFileError, ModelFolderError, StorageError
+from dexa.errors import (
+    DataError,
+    DexaError,
+    InputError,
+    MissingFileError,
+    ModelFolderError,
+    StorageError,
+)
 from dexa.index import ExactIndex, FaissIndex
 from dexa.model import (
     FUSION,
@@ -49,6 +56,7 @@ CHECKED = [
     *BAG,
     "README.md",
     "auxiliary.safetensors",
+    "calibration.safetensors",
     "fusion.safetensors",
     "index/classifiers/index.json",
     "index/label_search/index.json",
@@ -157,6 +165,48 @@ def test_more_answers_than_labels(model: Model) -> None:
 
 def test_answers_beyond_the_candidates_of_the_recipe(model: Model) -> None:
     assert model.predict(ASKED, k=20).labels.min() >= 0
+
+
+def test_only_chosen_labels_are_answered(model: Model) -> None:
+    allowed = model.allowed(labels=[LABELS[3], LABELS[7], LABELS[11]], exclude=[11])
+    assert allowed is not None
+    for name, top in model.predict_scorers(ASKED, k=5, allowed=allowed).items():
+        assert set(top.labels.ravel()) == {3, 7, NO_LABEL}, name
+    assert model.allowed() is None
+    all_but_one = model.allowed(exclude=["amber bridge"])
+    assert all_but_one is not None
+    assert all_but_one.tolist() == [text != "amber bridge" for text in LABELS]
+    for wrong in (["amber brigde"], [24], [-1]):
+        with pytest.raises(DataError, match="label 1 is"):
+            model.allowed(labels=wrong)
+    twins = dataclasses.replace(model, label_texts=["one", "one", *LABELS[2:]])
+    assert twins.label_ids(["one", LABELS[5]]).tolist() == [0, 1, 5]
+
+
+def test_removed_labels_are_answered_by_no_scorer(copy: Path) -> None:
+    model = load_model(copy, CPU)
+    gone = int(model.predict(ASKED[:1]).labels[0, 0])
+    for index in model.scorers.indexes().values():
+        index.remove([gone])
+    for name, top in model.predict_scorers(ASKED, k=24).items():
+        assert gone not in top.labels, name
+
+
+def test_probabilities_rise_with_the_fused_score(model: Model) -> None:
+    answers = model.predict_scorers(ASKED, k=10)
+    fused = answers.pop(FUSION)
+    assert all(top.probabilities is None for top in answers.values())
+    assert fused.probabilities is not None
+    assert ((fused.probabilities >= 0) & (fused.probabilities <= 1)).all()
+    assert (np.diff(fused.probabilities) <= 0).all()
+    kept = fused.above(float(fused.probabilities[0, 0]))
+    assert kept.labels[0, 0] == fused.labels[0, 0]
+    assert fused.above(1.1).named() == [[]] * len(ASKED)
+    uncalibrated = dataclasses.replace(model, calibration=None)
+    with pytest.raises(InputError, match="a threshold, but answers without probabilities"):
+        uncalibrated.predict(ASKED).above(0.5)
+    with pytest.raises(InputError, match=r"a model without calibration; .*train it again"):
+        uncalibrated.threshold(0.5)
 
 
 def test_texts_in_pieces_get_the_same_answers(model: Model, monkeypatch) -> None:

@@ -1,5 +1,6 @@
 """`Dexa`: the one class most users need, to fit, ask, evaluate, save and load."""
 
+# Over 300 lines: the one class most users see, with what each of its methods takes and raises.
 from __future__ import annotations
 
 import dataclasses
@@ -139,14 +140,44 @@ class Dexa:
         )
         return completed(recipe, size)
 
-    def predict(self, texts: Sequence[str], k: int = 5) -> TopK:
+    def predict(
+        self,
+        texts: Sequence[str],
+        k: int = 5,
+        *,
+        threshold: float | None = None,
+        labels: Sequence[str] | Sequence[int] | None = None,
+        exclude: Sequence[str] | Sequence[int] | None = None,
+    ) -> TopK:
         """The k best labels of each text, by the fused score.
 
+        Args:
+            texts: any.
+            k: answers a text at most.
+            threshold: only answers that are right with this probability at least, so that no
+                label can be the answer; see `threshold`.
+            labels: only these, by text or id.
+            exclude: all but these, by text or id.
+
         Raises:
-            DataError: texts is one text and not a list of texts, or k is not positive.
+            DataError: texts is one text and not a list of texts, k is not positive, or there is
+                no such label.
+            InputError: a threshold, and the model is not calibrated.
         """
         _check_question(texts, k)
-        return self.model.predict(texts, k)
+        top = self.model.predict(texts, k, allowed=self.model.allowed(labels, exclude))
+        return top if threshold is None else top.above(threshold)
+
+    def threshold(self, precision: float) -> float:
+        """The lowest probability such that answers above it are right as often as asked.
+
+        Args:
+            precision: the share of answers to held-out documents that is to be right.
+
+        Raises:
+            InputError: the model is not calibrated, or no threshold reached this precision.
+        """
+        return self.model.threshold(precision)
 
     def predict_scorers(
         self, texts: Sequence[str] | TokenArray, k: int = 100, *, progress: Progress | None = None

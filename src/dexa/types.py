@@ -7,13 +7,15 @@ dimensions of an embedding, ``A`` auxiliary vectors, ``K`` answers a text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from dexa.errors import InputError
 
 NO_LABEL = -1
 """Fills `TopK.labels` where a text has fewer than K answers; its score is -inf."""
@@ -35,14 +37,38 @@ class TopK:
         labels: int64 ``[B, K]``; `NO_LABEL` where there are fewer than K answers.
         scores: float32 ``[B, K]``, descending in each row; higher is better.
         label_texts: the text of every label, when the model knows them.
+        probabilities: float32 ``[B, K]``, that each answer is right; None where no one knows.
     """
 
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
     label_texts: Sequence[str] | None = None
+    probabilities: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def above(self, threshold: float) -> TopK:
+        """Only the answers that are right with this probability at least.
+
+        The others become `NO_LABEL`, so that no label can be the answer.
+
+        Raises:
+            InputError: there are no probabilities.
+        """
+        if self.probabilities is None:
+            raise InputError(
+                "a threshold, but answers without probabilities",
+                expected="a model that was trained with held-out documents",
+                do="train it again with this version, or leave the threshold out",
+            )
+        kept = self.probabilities >= threshold
+        return replace(
+            self,
+            labels=np.where(kept, self.labels, NO_LABEL),
+            scores=np.where(kept, self.scores, np.float32(-np.inf)),
+            probabilities=np.where(kept, self.probabilities, np.float32(0)),
+        )
 
     def named(self) -> list[list[tuple[str, float]]]:
         """Answers as ``(label text, score)`` pairs, one list a text.

@@ -45,7 +45,10 @@ def write_analysis(
     sections = [
         section(whole.title, _note(analysis), _table(whole.rows())),
         *(_breakdown_section(name, breakdown) for name, breakdown in breakdowns.items()),
-        _reliability_section(analysis.reliability),
+        reliability_section(
+            analysis.reliability,
+            "Answers by their score: tenths from 0 to 1 where all scores are, else quantiles.",
+        ),
         _leaks_section(leaks),
         _duplicates_section(duplicates),
         section("Facts", "", fact_cards({"data set": analysis.dataset, **facts})),
@@ -109,7 +112,13 @@ def _chart(
     )
 
 
-def _reliability_section(systems: Mapping[str, Reliability]) -> str:
+def reliability_section(systems: Mapping[str, Reliability], what: str) -> str:
+    """Curves and tables of how often answers are right, by score.
+
+    Args:
+        systems: the reliability of each.
+        what: a sentence that says what the scores are.
+    """
     title = "What the scores are worth"
     cards = []
     for number, (name, found) in enumerate(systems.items(), start=1):
@@ -128,8 +137,7 @@ def _reliability_section(systems: Mapping[str, Reliability]) -> str:
         cards.append(_table(reliability_rows(found)))
     return section(
         title,
-        "Answers by their score: tenths from 0 to 1 where all scores are, else quantiles. Of a "
-        "calibrated system, as many per cent are right as the score says.",
+        f"{what} Of a calibrated system, as many per cent are right as the score says.",
         pair(*cards),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from string import Template
@@ -14,6 +15,8 @@ from scipy.sparse import csr_array
 
 from dexa.errors import DataError
 from dexa.evaluation import plots
+from dexa.evaluation.analysis import reliability
+from dexa.evaluation.analysis_page import reliability_section
 from dexa.evaluation.examples import Names, examples_html
 from dexa.evaluation.markup import chart_card, fact_cards, folded, pair, section, table_card, words
 from dexa.evaluation.tables import (
@@ -91,7 +94,7 @@ def write_report(  # noqa: PLR0913 - a page shows all there is to show of a run
         section("Metrics", _metrics_note(evaluation), _metrics_table(evaluation, peers)),
         _frequency_section(deciles),
         _training_section(history),
-        _calibration_section(calibration(top, truth), final),
+        _worth_section(top, truth, final),
         section(
             "Examples",
             f"Documents picked at even distances, with the first answers of {words(final)}. "
@@ -229,6 +232,16 @@ def _stage_cards(number: int, stage: str, records: Sequence[Mapping[str, Any]]) 
         *card(f"{len(set(epochs))} epochs in {seconds:,.1f} s", "loss", ["loss"]),
         *card("validation, %", "validation", metrics),
     ]
+
+
+def _worth_section(top: TopK, truth: csr_array, final: str) -> str:
+    if top.probabilities is None:
+        return _calibration_section(calibration(top, truth), final)
+    found = reliability(replace(top, scores=top.probabilities), truth)
+    return reliability_section(
+        {final: found},
+        "Calibrated probabilities of the answers. The curve was fitted on held-out documents.",
+    )
 
 
 def _calibration_section(bins: Sequence[CalibrationBin], final: str) -> str:

@@ -8,11 +8,13 @@ from dexa.fusion.boosted import (
     fit_forest,
     rising_features,
 )
+from dexa.fusion.calibration import Calibration, fit_calibration
 from dexa.fusion.candidates import Candidates, pairs_of, union
 from dexa.fusion.tree import DecisionTree, TreeFusion, constant_tree, fit_tree, tree_features
 
 __all__ = [
     "BoostedFusion",
+    "Calibration",
     "Candidates",
     "DecisionTree",
     "Forest",
@@ -20,6 +22,7 @@ __all__ = [
     "boosted_features",
     "constant_forest",
     "constant_tree",
+    "fit_calibration",
     "fit_forest",
     "fit_tree",
     "pairs_of",

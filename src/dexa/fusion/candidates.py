@@ -25,6 +25,11 @@ class Candidates:
     labels: torch.Tensor
     scores: Mapping[str, torch.Tensor]
 
+    def rows(self, chosen: torch.Tensor) -> Candidates:
+        """Those of some texts."""
+        scores = {name: values[chosen] for name, values in self.scores.items()}
+        return Candidates(labels=self.labels[chosen], scores=scores)
+
     def are_in(self, pairs: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Whether each candidate is one of some pairs of row and label ``[P, 2]``, ``[B · C]``."""
         labels = self.labels.cpu().numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -41,16 +43,18 @@ def drop_pairs(top: TopK, pairs: NDArray[np.integer]) -> TopK:
     found, ranks = find_pairs(top.labels, pairs[:, 0], pairs[:, 1])
     documents = pairs[found, 0]
     labels, scores = top.labels.copy(), top.scores.copy()
+    worth = None if top.probabilities is None else top.probabilities.copy()
     labels[documents, ranks] = NO_LABEL
-    scores[documents, ranks] = -np.inf
     rows = np.unique(documents)
     kept = labels[rows] != NO_LABEL
     left = np.arange(labels.shape[1]) < np.count_nonzero(kept, axis=1)[:, None]
-    for answers, fill in ((labels, NO_LABEL), (scores, -np.inf)):
+    for answers, fill in ((labels, NO_LABEL), (scores, -np.inf), (worth, 0)):
+        if answers is None:
+            continue
         moved = np.full(kept.shape, fill, dtype=answers.dtype)
         moved[left] = answers[rows][kept]
         answers[rows] = moved
-    return TopK(labels=labels, scores=scores, label_texts=top.label_texts)
+    return replace(top, labels=labels, scores=scores, probabilities=worth)
 
 
 def to_csr(top: TopK, n_labels: int) -> csr_array:

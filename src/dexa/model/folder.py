@@ -9,6 +9,7 @@
     labels.safetensors    label embeddings, classifiers, frequency, inverse propensity
     auxiliary.safetensors vectors, and which vector each label has
     fusion.safetensors    the trees as arrays
+    calibration.safetensors  what fused scores are worth, where documents were held out
     neighbours.safetensors  vectors and labels of the training documents, where they vote
     words.safetensors     weights of words, where a scorer reads them; words.json: the words
     index/                the arguments of each index, and its graph if it has one
@@ -32,7 +33,7 @@ from safetensors.torch import load_file, save_file
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import open_encoder
 from dexa.errors import DataError, MissingFileError, ModelFolderError
-from dexa.fusion import BoostedFusion, DecisionTree, Forest, TreeFusion
+from dexa.fusion import BoostedFusion, Calibration, DecisionTree, Forest, TreeFusion
 from dexa.index import load_index
 from dexa.model.card import model_card
 from dexa.model.further import further_tensors, opened_further
@@ -91,19 +92,24 @@ def _described(model: Model) -> dict[str, Any]:
 
 
 def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
-    return further_tensors(model.scorers) | {
-        "labels": {
-            "embeddings": model.scorers.label_search.vectors,
-            "classifiers": model.scorers.classifiers.vectors,
-            "frequency": torch.from_numpy(model.frequency),
-            "inverse_propensity": torch.from_numpy(model.fusion.inverse_propensity),
-        },
-        "auxiliary": {
-            "vectors": model.bank.vectors,
-            "vector_of_label": torch.from_numpy(model.bank.vector_of_label),
-        },
-        "fusion": model.fusion.tensors(),
-    }
+    calibration = {} if model.calibration is None else {"calibration": model.calibration.tensors()}
+    return (
+        further_tensors(model.scorers)
+        | calibration
+        | {
+            "labels": {
+                "embeddings": model.scorers.label_search.vectors,
+                "classifiers": model.scorers.classifiers.vectors,
+                "frequency": torch.from_numpy(model.frequency),
+                "inverse_propensity": torch.from_numpy(model.fusion.inverse_propensity),
+            },
+            "auxiliary": {
+                "vectors": model.bank.vectors,
+                "vector_of_label": torch.from_numpy(model.bank.vector_of_label),
+            },
+            "fusion": model.fusion.tensors(),
+        }
+    )
 
 
 def load_model(folder: Path, device: torch.device, *, mmap: bool = True) -> Model:
@@ -165,6 +171,7 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
         fusion=_fusion(recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)),
         frequency=labels["frequency"].numpy(),
         label_texts=_label_texts(folder, len(labels["frequency"])),
+        calibration=_calibration(folder / "calibration.safetensors"),
         facts=described["facts"],
         history=_read_lines(folder / _LOG),
     )
@@ -188,6 +195,10 @@ def _fusion(
         tail_weight=choice.tail_weight,
         inverse_propensity=inverse_propensity,
     )
+
+
+def _calibration(path: Path) -> Calibration | None:
+    return Calibration.restored(load_file(path)) if path.is_file() else None
 
 
 def _described_in(folder: Path) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import TextEncoder, encode
-from dexa.fusion import BoostedFusion, TreeFusion
-from dexa.model.scorers import Scorers
+from dexa.errors import DataError, InputError
+from dexa.fusion import BoostedFusion, Calibration, TreeFusion
+from dexa.model.scorers import Asked, Scorers
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray
-from dexa.types import Progress, TopK
+from dexa.types import Allowed, Progress, TopK
 
 FUSION = "fusion"
 
@@ -33,6 +34,8 @@ class Model:
         bank: auxiliary vectors.
         scorers: label search, classifiers, and what else the recipe names.
         fusion: of their scores.
+        calibration: what fused scores are worth; None where no documents were held out, and in
+            models of the format before.
         frequency: int64 ``[L]``, training documents of each label.
         label_texts: the text of every label; None when training had tokens only.
         facts: seed, device, data set and versions, as JSON values.
@@ -47,6 +50,7 @@ class Model:
     frequency: NDArray[np.int64]
     label_texts: Sequence[str] | None
     facts: dict[str, Any]
+    calibration: Calibration | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -79,15 +83,86 @@ class Model:
             vectors[rows] = self.scorers.label_search.vectors[labels]
         return vectors
 
-    def predict(self, texts: Sequence[str] | TokenArray, k: int = 5) -> TopK:
-        """The k best labels of each text by the fused score."""
-        return self.predict_scorers(texts, k)[FUSION]
+    def threshold(self, precision: float) -> float:
+        """The lowest probability such that answers above it are right as often as asked.
+
+        It is found on held-out documents, among the first 20 answers to each.
+
+        Raises:
+            InputError: there is no calibration, or no threshold reached this precision.
+        """
+        if self.calibration is None:
+            raise InputError(
+                "a model without calibration",
+                expected="one that was trained with held-out documents",
+                do="train it again with this version, and fusion.validation above 0",
+            )
+        return self.calibration.threshold(precision)
+
+    def label_ids(self, labels: Sequence[str] | Sequence[int]) -> NDArray[np.int64]:
+        """The ids of labels given by text or id; of several labels with one text, all.
+
+        Raises:
+            DataError: there is no such label.
+        """
+        by_text: dict[str, list[int]] = {}
+        if any(isinstance(label, str) for label in labels):
+            for label, text in enumerate(self.label_texts or ()):
+                by_text.setdefault(text, []).append(label)
+        found: list[int] = []
+        for number, label in enumerate(labels, start=1):
+            if isinstance(label, str) and label in by_text:
+                found += by_text[label]
+            elif not isinstance(label, str) and 0 <= label < len(self.frequency):
+                found.append(int(label))
+            else:
+                raise DataError(
+                    f"label {number} is {label!r}",
+                    expected=f"the text of a label of the model, or an id from 0 to "
+                    f"{len(self.frequency) - 1}",
+                )
+        return np.array(found, np.int64)
+
+    def allowed(
+        self,
+        labels: Sequence[str] | Sequence[int] | None = None,
+        exclude: Sequence[str] | Sequence[int] | None = None,
+    ) -> NDArray[np.bool_] | None:
+        """Which labels may be answered, ``[L]``; None for all.
+
+        Args:
+            labels: only these, by text or id.
+            exclude: all but these, by text or id.
+
+        Raises:
+            DataError: there is no such label.
+        """
+        if labels is None and exclude is None:
+            return None
+        chosen = np.full(len(self.frequency), labels is None)
+        if labels is not None:
+            chosen[self.label_ids(labels)] = True
+        if exclude is not None:
+            chosen[self.label_ids(exclude)] = False
+        return chosen
+
+    def predict(
+        self,
+        texts: Sequence[str] | TokenArray,
+        k: int = 5,
+        *,
+        allowed: Allowed | None = None,
+        words: Sequence[str] | None = None,
+    ) -> TopK:
+        """The k best labels of each text by the fused score; see `predict_scorers`."""
+        return self.predict_scorers(texts, k, allowed=allowed, words=words)[FUSION]
 
     def predict_scorers(
         self,
         texts: Sequence[str] | TokenArray,
         k: int = 100,
         *,
+        allowed: Allowed | None = None,
         words: Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> dict[str, TopK]:
@@ -96,32 +171,40 @@ class Model:
         Args:
             texts: themselves, or their tokens.
             k: answers a text.
+            allowed: bool ``[L]``, the labels that may be answered; None for all.
             words: the texts whose tokens were given, for scorers that read words.
             progress: told of every step.
 
+        Returns:
+            Answers by the name of the scorer. Those of the fusion have probabilities where the
+            model is calibrated.
+
         Raises:
-            InputError: there are tokens alone, and a scorer reads words.
+            InputError: there are tokens alone, and a scorer reads words; or `allowed` is no
+                choice of labels.
         """
         vectors = self.encode_documents(texts, progress=progress)
         read = words if isinstance(texts, TokenArray) else texts
         parts = []
         for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE):
             block = slice(start, start + _TEXTS_AT_ONCE)
-            parts.append(self._answer(vectors[block], None if read is None else read[block], k))
-        return {
-            name: TopK(
-                labels=np.concatenate([part[name].labels for part in parts]),
-                scores=np.concatenate([part[name].scores for part in parts]),
-                label_texts=self.label_texts,
-            )
-            for name in parts[0]
-        }
+            asked = self.scorers.ask(vectors[block], None if read is None else read[block], allowed)
+            parts.append(self._answer(asked, k))
+        answers = {name: self._joined([part[name] for part in parts]) for name in parts[0]}
+        if self.calibration is not None:
+            fused = answers[FUSION]
+            answers[FUSION] = replace(fused, probabilities=self.calibration(fused.scores))
+        return answers
 
-    def _answer(
-        self, vectors: torch.Tensor, texts: Sequence[str] | None, k: int
-    ) -> dict[str, TopK]:
+    def _joined(self, parts: list[TopK]) -> TopK:
+        return TopK(
+            labels=np.concatenate([part.labels for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            label_texts=self.label_texts,
+        )
+
+    def _answer(self, asked: Asked, k: int) -> dict[str, TopK]:
         depth = max(k, self.recipe.fusion.candidates)
-        asked = self.scorers.ask(vectors, texts)
         found = asked.best(depth)
         used = {name: found[name] for name in self.recipe.fusion.scorers}
         fused = self.fusion(asked.candidates(used), k)

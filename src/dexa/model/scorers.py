@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch.nn import functional as F
@@ -22,6 +23,7 @@ from dexa.types import (
     LABEL_WORDS,
     LINEAR,
     NEIGHBOURS,
+    Allowed,
     Index,
     Progress,
     TopK,
@@ -93,12 +95,18 @@ class Scorers:
             neighbours=votes,
         )
 
-    def ask(self, vectors: torch.Tensor, texts: Sequence[str] | None = None) -> Asked:
+    def ask(
+        self,
+        vectors: torch.Tensor,
+        texts: Sequence[str] | None = None,
+        allowed: Allowed | None = None,
+    ) -> Asked:
         """Put some texts to all scorers.
 
         Args:
             vectors: their unit vectors ``[B, D]``.
             texts: themselves; only scorers that read words need them.
+            allowed: bool ``[L]``, the labels that may be answered; None for all.
 
         Raises:
             InputError: there are no texts for the scorers that read words.
@@ -109,7 +117,7 @@ class Scorers:
                 expected="texts: this model has scorers that read words",
                 do="give texts, or a data set that has them",
             )
-        return Asked(self, vectors, texts)
+        return Asked(self, vectors, texts, allowed)
 
 
 class Asked:
@@ -119,12 +127,18 @@ class Asked:
         scorers: who was asked.
         vectors: unit vectors of the texts, ``[B, D]``.
         texts: themselves.
+        allowed: bool ``[L]``, the labels that may be answered; None for all.
     """
 
     def __init__(
-        self, scorers: Scorers, vectors: torch.Tensor, texts: Sequence[str] | None
+        self,
+        scorers: Scorers,
+        vectors: torch.Tensor,
+        texts: Sequence[str] | None,
+        allowed: Allowed | None = None,
     ) -> None:
         self._scorers, self._vectors, self._texts = scorers, vectors, texts
+        self._allowed = allowed
         self._dense = {
             LABEL_SEARCH: scorers.label_search,
             CLASSIFIERS: scorers.classifiers,
@@ -132,7 +146,10 @@ class Asked:
 
     def best(self, k: int) -> dict[str, TopK]:
         """The k best labels of each scorer."""
-        found = {name: index.search(self._vectors, k) for name, index in self._dense.items()}
+        found = {
+            name: index.search(self._vectors, k, self._allowed)
+            for name, index in self._dense.items()
+        }
         sparse = {name: metrics.top_k(said, k) for name, said in self._opinions.items()}
         return found | sparse
 
@@ -157,4 +174,15 @@ class Asked:
             features = words.features.transform(self._texts)
             said[LABEL_WORDS] = words.label_words.opinions(features)
             said[LINEAR] = words.linear.opinions(features)
-        return said
+        return {name: self._of_allowed(opinions) for name, opinions in said.items()}
+
+    def _of_allowed(self, opinions: csr_array) -> csr_array:
+        """Opinions of labels that may be answered."""
+        index = self._scorers.label_search
+        refused = index.removed if self._allowed is None else ~torch.as_tensor(self._allowed).cpu()
+        refused = (refused | index.removed).numpy()
+        if not refused.any():
+            return opinions
+        kept = ~refused[opinions.indices]
+        ends = np.concatenate([[0], np.cumsum(kept)])[opinions.indptr]
+        return csr_array((opinions.data[kept], opinions.indices[kept], ends), shape=opinions.shape)

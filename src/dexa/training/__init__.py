@@ -142,7 +142,7 @@ def train(
     read = examples.document_texts
     texts = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
     asked = scorers.ask(arrays.held_out, texts)
-    fusion = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
+    fusion, calibration = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
     scorers = scorers.searched_by(recipe.index.kind, progress)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
@@ -151,6 +151,7 @@ def train(
         bank=bank,
         scorers=scorers,
         fusion=fusion,
+        calibration=calibration,
         frequency=np.bincount(examples.truth.indices, minlength=corpus.label_count),
         label_texts=examples.label_texts,
         facts={

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from dexa import metrics
+from dexa.evaluation.tables import right_answers
 from dexa.fusion import (
     BoostedFusion,
+    Calibration,
     Candidates,
     TreeFusion,
     boosted_features,
+    fit_calibration,
     fit_forest,
     fit_tree,
     pairs_of,
@@ -21,9 +29,12 @@ from dexa.index import ExactIndex
 from dexa.model import Asked
 from dexa.recipe import FusionChoice
 from dexa.training.corpus import Corpus
-from dexa.types import NO_LABEL
+from dexa.types import NO_LABEL, TopK
+
+Fusion: TypeAlias = TreeFusion | BoostedFusion
 
 _DEPTH = 20
+_FOLDS = 3
 
 
 def label_search_figures(
@@ -44,8 +55,8 @@ def fit_fusion(
     choice: FusionChoice,
     propensity: tuple[float, float],
     seed: int,
-) -> TreeFusion | BoostedFusion:
-    """The fusion of the scorers, fitted on documents that none was trained on.
+) -> tuple[Fusion, Calibration | None]:
+    """The fusion of the scorers, fitted on documents that none was trained on, and its calibration.
 
     Args:
         corpus: whose held-out part is used; without one the trees tell nothing.
@@ -54,13 +65,68 @@ def fit_fusion(
         propensity: constants A and B.
         seed: of the trees.
     """
-    inverse_propensity = metrics.inverse_propensity(corpus.labels, *propensity)
     found = asked.best(choice.candidates)
     candidates = asked.candidates({name: found[name] for name in choice.scorers})
-    seen, right = lessons(corpus, candidates)
+    rarity = metrics.inverse_propensity(corpus.labels, *propensity)
+    lessons = lessons_of(corpus, candidates)
+    everyone = torch.arange(len(candidates.labels))
+    return (
+        _fitted(lessons, everyone, choice, rarity, seed),
+        _calibrated(lessons, corpus, choice, rarity, seed),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """What a fusion is fitted to.
+
+    Attributes:
+        candidates: of V held-out documents, C each.
+        right: bool ``[V · C]``, which are true.
+        count: bool ``[V · C]``, which are to be learnt from.
+    """
+
+    candidates: Candidates
+    right: torch.Tensor
+    count: torch.Tensor
+
+    def of(self, documents: torch.Tensor) -> Lessons:
+        """Those of some documents."""
+        shape = self.candidates.labels.shape
+        right, count = (part.view(shape)[documents].flatten() for part in (self.right, self.count))
+        return Lessons(candidates=self.candidates.rows(documents), right=right, count=count)
+
+
+def lessons_of(corpus: Corpus, candidates: Candidates) -> Lessons:
+    """What the held-out documents teach.
+
+    Frequencies are counted without them, and labels that have no other documents do not count:
+    that a rare label counts one document more would tell the trees that it is the label of this
+    one.
+    """
+    labels = candidates.labels.flatten().cpu().numpy()
+    # A filtered pair is no lesson, but stands among the candidates as it will when texts are asked.
+    filtered = candidates.are_in(corpus.held_out_filter)
+    return Lessons(
+        candidates=candidates,
+        right=torch.from_numpy(candidates.are_in(pairs_of(corpus.held_out_labels))),
+        count=torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0) & ~filtered),
+    )
+
+
+def _fitted(
+    lessons: Lessons,
+    documents: torch.Tensor,
+    choice: FusionChoice,
+    inverse_propensity: NDArray[np.float64],
+    seed: int,
+) -> Fusion:
+    """The fusion that some of the held-out documents teach."""
+    lessons = lessons.of(documents)
+    candidates, count, right = lessons.candidates, lessons.count, lessons.right[lessons.count]
     rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)
     if choice.method == "tree":
-        features = tree_features(candidates, rarity).cpu()[seen]
+        features = tree_features(candidates, rarity).cpu()[count]
         return TreeFusion(
             tree=fit_tree(features, right, choice.depth, choice.leaf, seed),
             tree_weight=choice.tree_weight,
@@ -69,7 +135,7 @@ def fit_fusion(
         )
     features = boosted_features(
         candidates, choice.scorers, rarity.log().float(), choice.candidates
-    ).cpu()[seen]
+    ).cpu()[count]
     rising = rising_features(choice.scorers)
     return BoostedFusion(
         forest=fit_forest(features, right, rising, trees=choice.trees, leaf=choice.leaf, seed=seed),
@@ -80,19 +146,32 @@ def fit_fusion(
     )
 
 
-def lessons(corpus: Corpus, candidates: Candidates) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which candidates of the held-out documents the fusion learns from, and which are right.
+def _calibrated(
+    lessons: Lessons,
+    corpus: Corpus,
+    choice: FusionChoice,
+    inverse_propensity: NDArray[np.float64],
+    seed: int,
+) -> Calibration | None:
+    """What fused scores are worth, by fusions that were fitted without the documents they score.
 
-    Frequencies are counted without the held-out documents, and labels that have no other
-    documents are left out: that a rare label counts one document more would tell the trees that
-    it is the label of this one.
-
-    Returns:
-        bool ``[B · C]``, and of those that are true bool whether they are right.
+    A fusion is surer of the documents it was fitted on than of others: a third of them at a time
+    is scored by one that saw the other two.
     """
-    labels = candidates.labels.flatten().cpu().numpy()
-    # A filtered pair is no lesson, but stands among the candidates as it will when texts are asked.
-    filtered = candidates.are_in(corpus.held_out_filter)
-    seen = torch.from_numpy((labels != NO_LABEL) & (corpus.frequency[labels] > 0) & ~filtered)
-    right = torch.from_numpy(candidates.are_in(pairs_of(corpus.held_out_labels)))[seen]
-    return seen, right
+    fold = torch.arange(len(lessons.candidates.labels)) % _FOLDS
+    order, parts = [], []
+    for part in range(_FOLDS):
+        inside = (fold == part).nonzero()[:, 0]
+        fusion = _fitted(lessons, (fold != part).nonzero()[:, 0], choice, inverse_propensity, seed)
+        order.append(inside.numpy())
+        parts.append(fusion(lessons.candidates.rows(inside), _DEPTH))
+    back = np.argsort(np.concatenate(order))
+    top = TopK(
+        labels=np.concatenate([part.labels for part in parts])[back],
+        scores=np.concatenate([part.scores for part in parts])[back],
+    )
+    top = metrics.drop_pairs(top, corpus.held_out_filter)
+    answered = top.labels != NO_LABEL
+    return fit_calibration(
+        top.scores[answered], right_answers(top, corpus.held_out_labels)[answered]
+    )
