@@ -169,6 +169,39 @@ def test_predict_standard_input(world, tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 2
 
 
+def test_predict_few_labels_or_none(world, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text('title\n"amber bridge"\nivory castle\n')
+    (tmp_path / "labels.txt").write_text(f"{LABELS[1]}\n2\n3\n")
+    (tmp_path / "not.txt").write_text("3\n")
+    path = tmp_path / "answers.jsonl"
+    asked = ["predict", world.model, "--input", tmp_path / "texts.csv", "--text-column", "title"]
+    chosen = ["--labels-only", tmp_path / "labels.txt", "--exclude", tmp_path / "not.txt"]
+    dexa(*asked, *chosen, "--output", path)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [set(row["labels"]) for row in rows] == [{1, 2}, {1, 2}]
+    dexa(*asked, "--threshold", "1", "--index", "exact", "--output", path)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(p >= 1 for row in rows for p in row["probabilities"])
+
+
+def test_predict_goes_on_where_it_was_stopped(world, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("dexa.cli.inputs.CHUNK", 2)
+    texts, path = tmp_path / "texts.jsonl", tmp_path / "answers.jsonl"
+    lines = [json.dumps({"text": f"{label} at the market"}) for label in LABELS[:7]]
+    texts.write_text("\n".join([*lines[:5], "{", *lines[6:]]))
+    asked = ["predict", world.model, "--input", texts, "--top-k", 3, "--output", path]
+    stopped = dexa(*asked, code=2).output
+    assert "4 answers are kept in" in " ".join(stopped.split())
+    assert not path.exists()
+    texts.write_text("\n".join(lines))
+    assert "another k" in dexa(*asked, "--top-k", 4, "--resume", code=2).output
+    dexa(*asked, "--resume")
+    resumed = path.read_bytes()
+    dexa(*asked)
+    assert path.read_bytes() == resumed
+    assert len(resumed.splitlines()) == 7
+
+
 def test_encode(world, tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text('{"text": "amber bridge"}\n{"text": "ivory castle"}\n')
     arrays = []

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import json
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from scipy.sparse import load_npz
+from scipy.sparse import csr_array, load_npz
 
 from dexa.cli import inputs, output, predictions, progress, targets
+from dexa.cli.answer_parts import answer_parts
 from dexa.cli.demo import quoted_peers
 from dexa.cli.encode import vector_file
 from dexa.cli.options import chosen_fields
@@ -108,26 +113,42 @@ def _answers() -> TopK:
     )
 
 
+def answer(path: Path, *texts: list[str] | None, resume: bool = False) -> None:
+    with answer_parts(path, 4, {"k": 3}, resume=resume) as file:
+        for some in texts:
+            file.append(_answers(), some)
+
+
 def test_json_lines_hold_ids_names_and_scores(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    with predictions.prediction_file(path, 4) as file:
-        file.append(_answers(), ["x", "y"])
-        file.append(_answers(), None)
+    answer(path, ["x", "y"], None)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     first = {"labels": [2, 0], "names": ["ç", "a"], "scores": [0.5, 0.0]}
     assert rows[0] == {"text": "x", **first}
     assert rows[2] == first
     assert rows[1]["scores"] == [0.25, -0.5, -1.0]
     assert "ç" in path.read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_a_table_holds_the_same_as_json_lines(tmp_path: Path) -> None:
+    probable = dataclasses.replace(_answers(), probabilities=np.full((2, 3), 0.25, np.float32))
+    for name in ("out.jsonl", "out.parquet"):
+        with answer_parts(tmp_path / name, 4, {}, resume=False) as file:
+            file.append(probable, ["x", "y"])
+            file.append(probable, ["", "z"])
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == rows
+    assert rows[0]["probabilities"] == [0.25, 0.25]
 
 
 def test_a_matrix_keeps_zero_and_negative_scores(tmp_path: Path) -> None:
     path = tmp_path / "out.npz"
-    with predictions.prediction_file(path, 4) as file:
-        file.append(_answers(), None)
-        file.append(_answers(), ["x", "y"])
+    answer(path, None, ["x", "y"])
     matrix = load_npz(path)
     assert (matrix.format, matrix.shape, matrix.dtype) == ("csr", (4, 4), np.float32)
+    assert isinstance(matrix, csr_array)
+    assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
     np.testing.assert_array_equal(matrix.indptr, [0, 2, 5, 7, 10])
     np.testing.assert_array_equal(matrix.indices[:5], [0, 2, 0, 1, 3])
     np.testing.assert_array_equal(matrix.data[:5], np.float32([0.0, 0.5, -1.0, 0.25, -0.5]))
@@ -135,18 +156,52 @@ def test_a_matrix_keeps_zero_and_negative_scores(tmp_path: Path) -> None:
         assert "data" in arrays
 
 
-@pytest.mark.parametrize("name", ["out.npz", "out.jsonl"])
-def test_predictions_are_whole_or_not_there(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RunError), predictions.prediction_file(tmp_path / name, 4) as file:
+@pytest.mark.parametrize("name", ["out.npz", "out.jsonl", "out.parquet"])
+def test_answers_are_whole_or_kept_to_go_on(tmp_path: Path, name: str, capsys) -> None:
+    path = tmp_path / name
+    with pytest.raises(RunError), answer_parts(path, 4, {"k": 3}, resume=False) as file:
+        file.append(_answers(), ["a", "b"])
+        file.append(_answers(), ["c", "d"])
+        raise RunError("stopped")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.parts"]
+    assert "4 answers are kept in" in capsys.readouterr().err
+    another = pytest.raises(InputError, match="answers with another k: 3; expected 5")
+    with another, answer_parts(path, 4, {"k": 5}, resume=True):
+        raise AssertionError
+    with answer_parts(path, 4, {"k": 3}, resume=True) as file:
+        assert file.done == 4
+        file.append(_answers(), ["e", "f"])
+    whole = tmp_path / f"whole-{name}"
+    answer(whole, ["a", "b"], ["c", "d"], ["e", "f"])
+    if path.suffix == ".npz":
+        assert (load_npz(path) != load_npz(whole)).nnz == 0
+    else:
+        assert path.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / f"{name}.parts").exists()
+
+
+def test_a_fresh_run_forgets_what_a_stopped_one_left(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with pytest.raises(RunError), answer_parts(path, 4, {}, resume=False) as file:
         file.append(_answers(), None)
+        raise RunError("stopped")
+    answer(path, None)
+    assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["out.npz", "out.jsonl", "out.parquet"])
+def test_a_run_that_fails_at_once_leaves_nothing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError), answer_parts(tmp_path / name, 4, {}, resume=True):
         raise RunError("stopped")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_predictions_of_no_texts(tmp_path: Path) -> None:
-    with predictions.prediction_file(tmp_path / "out.npz", 4):
-        pass
+    for name in ("out.npz", "out.jsonl", "out.parquet"):
+        answer(tmp_path / name)
     assert load_npz(tmp_path / "out.npz").shape == (0, 4)
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 
 @given(counts=st.lists(st.integers(1, 30), max_size=6))
@@ -169,13 +224,58 @@ def test_texts_one_a_line(tmp_path: Path) -> None:
     assert list(inputs.read_texts(path)) == ["a\u2028b\x0bc", "", "çd\re"]
 
 
-def test_texts_from_json_lines(tmp_path: Path) -> None:
-    path = tmp_path / "texts.jsonl"
-    path.write_text('{"text": "a\\nb", "id": 7}\n{"text": ""}\n')
-    assert list(inputs.read_texts(path)) == ["a\nb", ""]
-    path.write_text('{"text": "a"}\n{"txt": "b"}\n')
-    with pytest.raises(DataError, match=r'texts\.jsonl:2: no "text"'):
+def packed(content: bytes, suffix: str) -> bytes:
+    if suffix == ".gz":
+        return gzip.compress(content)
+    return pa.compress(content, codec="zstd", asbytes=True) if suffix == ".zst" else content
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_texts_of_every_kind_of_file(tmp_path: Path, suffix: str) -> None:
+    contents = {
+        "t.txt": b"one\n\ntwo, three\n",
+        "t.csv": b'id,text\n1,one\n2,""\n3,"two, three"\n',
+        "t.jsonl": b'{"text": "one", "id": 1}\n{"text": ""}\n{"text": "two, three"}\n',
+    }
+    for name, content in contents.items():
+        path = tmp_path / f"{name}{suffix}"
+        path.write_bytes(packed(content, suffix))
+        assert list(inputs.read_texts(path)) == ["one", "", "two, three"], name
+
+
+def test_texts_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"id": [1, 2], "title": ["one", None]}), path)
+    texts = inputs.read_texts(path, "title")
+    assert next(texts) == "one"
+    with pytest.raises(DataError, match=r"t\.parquet:2: title is None; expected a text"):
+        next(texts)
+    with pytest.raises(DataError, match="no column 'text'; found id, title"):
         list(inputs.read_texts(path))
+
+
+def test_a_line_of_json_without_its_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "a"}\n{"txt": "b"}\n')
+    with pytest.raises(DataError, match=r"texts\.jsonl:2: no key 'text'"):
+        list(inputs.read_texts(path))
+
+
+def test_broken_zstd_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt.zst"
+    path.write_bytes(b"not packed")
+    with pytest.raises(DataError, match=r"t\.txt\.zst:1: broken zstd"):
+        list(inputs.read_texts(path))
+
+
+def test_labels_of_a_file_are_texts_or_ids(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("red\n7\n0\n")
+    assert inputs.read_labels(None, ["red"]) is None
+    assert inputs.read_labels(path, ["red", "7", "red"]) == [0, 2, 1, 0]
+    path.write_text("0\nrde\n")
+    with pytest.raises(DataError, match=r"labels\.txt:2: 'rde' is no label"):
+        inputs.read_labels(path, ["red"])
 
 
 def test_texts_from_standard_input(tmp_path: Path, monkeypatch) -> None:

@@ -22,6 +22,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class IndexKind(StrEnum):
+    """How labels are searched for."""
+
+    auto = "auto"
+    exact = "exact"
+    faiss = "faiss"
+
+
 DatasetDir = Annotated[
     Path, typer.Argument(metavar="DATASET_DIR", help="Folder of the data set.", show_default=False)
 ]
@@ -29,6 +37,13 @@ ModelDir = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Folder of the model.", show_default=False)
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes a GPU if any.")]
+IndexOption = Annotated[
+    IndexKind | None,
+    typer.Option(
+        help="How to search for labels; auto decides by their number.",
+        show_default="that of the model folder",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 FieldsOption = Annotated[
     str | None,

@@ -1,87 +1,80 @@
-"""Prediction files: the field's sparse matrices (.npz) and JSON lines (.jsonl)."""
+"""Prediction files: the field's sparse matrices (.npz), JSON lines (.jsonl) and Parquet."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dexa.errors import DataError, MissingFileError
-from dexa.storage import atomic_file
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
     from dexa.types import TopK
 
-FORMATS = (".npz", ".jsonl")
+FORMATS = (".npz", ".jsonl", ".parquet")
 
 
-class PredictionFile(Protocol):
-    """Takes answers chunk by chunk."""
+def write_part(
+    path: Path, suffix: str, answers: TopK, texts: Sequence[str] | None, n_labels: int
+) -> None:
+    """Write the answers of some texts in the format that `suffix` names.
 
-    def append(self, answers: TopK, texts: Sequence[str] | None) -> None:
-        """Write the answers of the next texts."""
-        ...
+    ``.npz`` is a CSR matrix ``[N, L]`` of scores, in which zero and negative ones are entries too;
+    the others hold a row a text: the text where it is known, label ids, their texts, scores, and
+    probabilities where the model is calibrated.
+    """
+    if suffix == ".npz":
+        from scipy.sparse import save_npz
 
-
-class _JsonLines:
-    """One object a text: label ids, their texts where known, scores."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def append(self, answers: TopK, texts: Sequence[str] | None) -> None:
-        from dexa.types import NO_LABEL
-
-        for row, named in enumerate(answers.named()):
-            answered = answers.labels[row] != NO_LABEL
-            record = {
-                "labels": answers.labels[row][answered].tolist(),
-                "names": [name for name, _ in named],
-                "scores": [score for _, score in named],
-            }
-            if texts is not None:
-                record = {"text": texts[row], **record}
-            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-class _Matrix:
-    """Answers as a CSR matrix ``[N, L]``; zero and negative scores are stored entries too."""
-
-    def __init__(self, n_labels: int) -> None:
-        self._n_labels = n_labels
-        self._parts: list[csr_array] = []
-
-    def append(self, answers: TopK, texts: Sequence[str] | None) -> None:
         from dexa.metrics import to_csr
 
-        del texts  # a matrix has no place for them
-        self._parts.append(to_csr(answers, self._n_labels))
-
-    def save(self, path: Path) -> None:
-        import numpy as np
-        from scipy.sparse import csr_array, save_npz, vstack
-
-        empty = csr_array((0, self._n_labels), dtype=np.float32)
         with path.open("wb") as file:
-            save_npz(file, vstack([empty, *self._parts], format="csr"), compressed=False)
+            save_npz(file, to_csr(answers, n_labels), compressed=False)
+    elif suffix == ".jsonl":
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(
+                json.dumps(record, ensure_ascii=False) + "\n" for record in _records(answers, texts)
+            )
+    else:
+        from dexa.data.parquet import write_records
+
+        write_records(path, list(_records(answers, texts)))
 
 
-@contextmanager
-def prediction_file(path: Path, n_labels: int) -> Iterator[PredictionFile]:
-    """A file of predictions in the format its name says, put in place when the block ends well."""
-    with atomic_file(path) as draft:
-        if path.suffix == ".jsonl":
-            with draft.open("w", encoding="utf-8") as file:
-                yield _JsonLines(file)
-        else:
-            matrix = _Matrix(n_labels)
-            yield matrix
-            matrix.save(draft)
+def join_parts(parts: Sequence[Path], path: Path, suffix: str, n_labels: int) -> None:
+    """Make one file of parts that `write_part` wrote, a part in memory at a time."""
+    if suffix == ".npz":
+        from dexa.data.npz import join_matrices
+
+        join_matrices(parts, path, n_labels)
+    elif suffix == ".jsonl":
+        with path.open("wb") as file:
+            for part in parts:
+                with part.open("rb") as piece:
+                    shutil.copyfileobj(piece, file)
+    else:
+        from dexa.data.parquet import join_records
+
+        join_records(parts, path)
+
+
+def _records(answers: TopK, texts: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    from dexa.types import NO_LABEL
+
+    for row, named in enumerate(answers.named()):
+        answered = answers.labels[row] != NO_LABEL
+        record: dict[str, Any] = {} if texts is None else {"text": texts[row]}
+        record |= {
+            "labels": answers.labels[row][answered].tolist(),
+            "names": [name for name, _ in named],
+            "scores": [score for _, score in named],
+        }
+        if answers.probabilities is not None:
+            record["probabilities"] = answers.probabilities[row][answered].tolist()
+        yield record
 
 
 def read_predictions(path: Path, shape: tuple[int, int], k: int) -> TopK:

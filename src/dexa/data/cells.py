@@ -1,4 +1,4 @@
-"""Tables on disk, row by row: CSV, JSON lines (both also gzipped) and Parquet.
+"""Tables on disk, row by row: CSV, JSON lines (both also packed by gzip or zstd) and Parquet.
 
 A row comes as the number it is known by (a line of CSV or JSON lines, a row of Parquet, from 1) and
 the cells of the columns asked for.
@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from dexa.data.files import json_objects, text_lines
 from dexa.errors import DataError
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+_CSV = (".csv", ".csv.gz", ".csv.zst")
+TABLE_SUFFIXES = (*_CSV, ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 # The csv module refuses texts above 128 KB unless told otherwise, and only as a global setting.
 _LONGEST_CELL = 2**31 - 1
@@ -37,7 +38,7 @@ def column_names(path: Path) -> list[str]:
     if path.suffix == ".parquet":
         with _parquet(path) as file:
             names = list(file.schema_arrow.names)
-    elif path.name.endswith((".csv", ".csv.gz")):
+    elif path.name.endswith(_CSV):
         _, header = next(_csv_rows(path), (1, []))
         names = [name.strip() for name in header]
     else:
@@ -81,7 +82,7 @@ def read_cells(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[
             )
     if path.suffix == ".parquet":
         rows = _parquet_cells(path, columns)
-    elif path.name.endswith((".csv", ".csv.gz")):
+    elif path.name.endswith(_CSV):
         rows = _csv_cells(path, columns, names)
     else:
         rows = _json_cells(path, columns)

@@ -1,16 +1,19 @@
-"""Text files as numbered lines, plain or gzipped, with one clear error for whatever breaks."""
+"""Text files as numbered lines, plain or packed, with one clear error for whatever breaks."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
 import gzip
+import io
 import json
 import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+import pyarrow as pa
 
 from dexa.errors import DataError, MissingFileError
 
@@ -21,21 +24,30 @@ class DataWarning(UserWarning):
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes; a name that ends in ``.gz`` is unpacked on the way.
+    """Open a file for reading bytes; names in ``.gz`` and ``.zst`` are unpacked on the way.
 
     Raises:
         MissingFileError: there is no such file.
         DataError: it is a folder, may not be read, or the disk failed.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            yield file  # pyright: ignore[reportReturnType] - GzipFile is IO[bytes] in all but name
+        with _unpacked(path) as file:
+            yield file
     except FileNotFoundError as error:
         raise MissingFileError("no such file", path=path, do="check the path") from error
     except OSError as error:
         raise DataError(
             f"cannot be read: {error.strerror or error}", expected="a readable file", path=path
         ) from error
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    if path.suffix == ".zst":
+        stream = pa.input_stream(str(path), compression="zstd")
+        return io.BufferedReader(stream)  # pyright: ignore[reportReturnType, reportArgumentType]
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # pyright: ignore[reportReturnType] - but for its name
+    return path.open("rb")
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -55,6 +67,16 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 f"broken gzip: {error}",
                 expected="a whole gzip file",
                 do="fetch the file again, or drop .gz from its name if it is not compressed",
+                path=path,
+                line=number + 1,
+            ) from error
+        except OSError as error:
+            if path.suffix != ".zst":
+                raise
+            raise DataError(
+                f"broken zstd: {error}",
+                expected="a whole zstd file",
+                do="fetch the file again, or drop .zst from its name if it is not compressed",
                 path=path,
                 line=number + 1,
             ) from error

@@ -5,9 +5,13 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 
 from dexa.data.files import opened
@@ -92,3 +96,43 @@ def write_npz(path: str | Path, matrix: csr_array) -> None:
     plain = canonical_csr(matrix.data, matrix.indices, matrix.indptr, shape_of(matrix))
     with atomic_file(path) as draft, draft.open("wb") as file:
         save_npz(file, plain, compressed=False)
+
+
+def join_matrices(parts: Sequence[Path], path: Path, columns: int) -> None:
+    """Stack CSR archives of float32 below each other, a part in memory at a time.
+
+    Args:
+        parts: that `scipy.sparse.save_npz` wrote uncompressed, ``[N_i, columns]`` each.
+        path: of the archive to write.
+        columns: of all.
+    """
+    starts = [np.load(part)["indptr"] for part in parts]
+    entries = sum(int(ends[-1]) for ends in starts)
+    rows = sum(len(ends) - 1 for ends in starts)
+    kind = np.dtype(np.int32 if max(entries, columns) < 2**31 else np.int64)
+    totals = np.cumsum([0, *(int(ends[-1]) for ends in starts)])
+    ends = (part[1:].astype(kind) + kind.type(t) for part, t in zip(starts, totals, strict=False))
+    with zipfile.ZipFile(path, "w") as archive:
+        _write_array(archive, "indptr", (rows + 1,), chain([np.zeros(1)], ends), kind)
+        indices = (np.load(part)["indices"].astype(kind) for part in parts)
+        _write_array(archive, "indices", (entries,), indices, kind)
+        data = (np.load(part)["data"] for part in parts)
+        _write_array(archive, "data", (entries,), data, np.dtype(np.float32))
+        for name, value in (("format", b"csr"), ("shape", (rows, columns)), ("_is_array", True)):
+            array = np.asarray(value)
+            _write_array(archive, name, array.shape, [array], array.dtype)
+
+
+def _write_array(
+    archive: zipfile.ZipFile,
+    name: str,
+    shape: tuple[int, ...],
+    pieces: Iterable[NDArray[Any]],
+    kind: np.dtype[Any],
+) -> None:
+    """An array of an archive, from its pieces."""
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, header)  # pyright: ignore[reportArgumentType]
+        for piece in pieces:
+            file.write(piece.astype(kind, copy=False).tobytes())
