@@ -44,7 +44,7 @@ class FaissIndex(VectorIndex):
 
     def __init__(self, vectors: torch.Tensor, *, effort: int = 200) -> None:
         super().__init__(vectors)
-        self._effort = effort
+        self.effort = effort
         self._is_mapped = False
         self._graph = _built(self._vectors)
 
@@ -53,7 +53,7 @@ class FaissIndex(VectorIndex):
         found = min(k, choice)
         if found == 0 or len(queries) == 0:
             return Best.none(len(queries)).padded(k)
-        effort = max(self._effort, 2 * found)
+        effort = max(self.effort, 2 * found)
         if living is not None:
             effort = effort * len(self) // choice
         if effort * _SCAN >= choice:
@@ -99,7 +99,7 @@ class FaissIndex(VectorIndex):
         self._graph.add(new.cpu().numpy())
 
     def _arguments(self) -> dict[str, Any]:
-        return {"effort": self._effort}
+        return {"effort": self.effort}
 
     def save(self, folder: Path) -> None:
         """Write the graph and the arguments into a folder; the vectors are kept by the model."""
@@ -124,7 +124,8 @@ class FaissIndex(VectorIndex):
         index = cls.__new__(cls)
         index._vectors = vectors
         index._removed = torch.zeros(len(vectors), dtype=torch.bool)
-        index._effort = int(arguments["effort"])
+        index._forgets = False
+        index.effort = int(arguments["effort"])
         index._is_mapped = mmap
         index._graph = _opened(folder / _GRAPH, vectors, mmap)
         index.remove(arguments.get("removed", ()))

@@ -36,6 +36,7 @@ class VectorIndex(abc.ABC):
     def __init__(self, vectors: torch.Tensor) -> None:
         self._vectors = checked_vectors(vectors)
         self._removed = torch.zeros(len(vectors), dtype=torch.bool)
+        self._forgets = False  # whether any is removed: asking the tensor takes too long for a text
 
     @property
     def vectors(self) -> torch.Tensor:
@@ -99,7 +100,7 @@ class VectorIndex(abc.ABC):
         self._check_labels(labels, lowest=NO_LABEL)
         known = labels.clamp(min=0)
         silent = labels == NO_LABEL
-        if self._removed.any():
+        if self._forgets:
             silent |= self._removed.to(labels.device)[known]
         return inner_products(queries, self._vectors, known).masked_fill(silent, -torch.inf)
 
@@ -130,11 +131,12 @@ class VectorIndex(abc.ABC):
         removed = self._removed.clone()  # a search that goes on keeps the old one
         removed[gone] = True
         self._removed = removed
+        self._forgets = bool(removed.any())
 
     def save(self, folder: Path) -> None:
         """Write all but the vectors, which the model keeps, into a folder."""
         arguments: dict[str, Any] = {"kind": self.kind, **self._arguments()}
-        if self._removed.any():
+        if self._forgets:
             arguments["removed"] = self._removed.nonzero()[:, 0].tolist()
         write_json(folder / INDEX_FILE, arguments)
 
@@ -166,7 +168,7 @@ class VectorIndex(abc.ABC):
     def _living(self, allowed: Allowed | None) -> torch.Tensor | None:
         """Which labels may be answered, bool ``[L]`` on the host; None for all."""
         if allowed is None:
-            return ~self._removed if self._removed.any() else None
+            return ~self._removed if self._forgets else None
         chosen = torch.as_tensor(allowed).cpu()
         if chosen.shape != (len(self),) or chosen.dtype != torch.bool:
             raise InputError(

@@ -58,14 +58,17 @@ class TextTokenizer:
         ids: list[NDArray[np.int32]] = []
         lengths: list[int] = []
         for chunk in _chunks(texts):
-            encodings = self._tokenizer.encode_batch_fast(
-                chunk, add_special_tokens=self.special_tokens
-            )
+            encodings = self._encodings(chunk)
             rows = [encoding.ids for encoding in encodings]
             lengths += map(len, rows)
             ids.append(np.fromiter(itertools.chain.from_iterable(rows), np.int32))
         flat = np.concatenate(ids) if ids else np.zeros(0, np.int32)
         return TokenArray(torch.from_numpy(flat), offsets_of(np.array(lengths, np.int64)))
+
+    def _encodings(self, texts: list[str]) -> list[tokenizers.Encoding]:
+        if len(texts) == 1:  # which other threads would only delay
+            return [self._tokenizer.encode(texts[0], add_special_tokens=self.special_tokens)]
+        return self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.special_tokens)
 
     def from_padded(
         self, ids: NDArray[np.integer], mask: NDArray[np.integer], path: object
