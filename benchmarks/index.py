@@ -38,7 +38,7 @@ def main() -> None:
     assert test is not None
     assert test.texts is not None
     queries = model.encode_documents(test.texts[: options.queries])
-    columns = ("vectors", "index", "effort", "R@10", "R@100", "queries a CPU-s", "one query, CPU-ms")
+    columns = ("vectors", "index", "effort", "R@10", "R@100", "queries a CPU-s", "CPU-ms of one")
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     curves = {}
     for name in (LABEL_SEARCH, CLASSIFIERS):

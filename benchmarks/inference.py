@@ -119,8 +119,9 @@ def memory(folder: Path, processes: int) -> str:
     code = (
         "import sys; from dexa import Dexa; m = Dexa.load(sys.argv[1], device='cpu'); "
         "m.predict(['a'] * 64); print('ready', flush=True); sys.stdin.readline(); "
-        "print(next(l.split()[1] for l in open('/proc/self/smaps_rollup') if l.startswith('Pss:')), "
-        "flush=True); sys.stdin.readline()"
+        "lines = open('/proc/self/smaps_rollup'); "
+        "print(next(l.split()[1] for l in lines if l.startswith('Pss:')), flush=True); "
+        "sys.stdin.readline()"
     )
     pipe = subprocess.PIPE
     held = [
