@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from dexa import recipes
 from dexa.cli import COMMANDS, app
+from dexa.types import SCORERS
 from test_data_wordnet import write_dict
 from tiny import LABELS, write_dataset, write_encoder
 
@@ -57,7 +58,7 @@ def test_every_command_has_an_example(command: str) -> None:
 
 def test_train_says_what_it_chose(world) -> None:
     text = world.trained.output
-    assert "recipe dexa, seed 108, device cpu" in text
+    assert "recipe dexa-plus, seed 108, device cpu" in text
     for choice in ("batch_size", "learning_rate", "shared_vectors", "max_length", "made of title"):
         assert choice in text
     assert f"next: dexa evaluate {world.dataset} --model {world.model}" in text
@@ -224,7 +225,7 @@ def test_evaluate_a_model(world, tmp_path: Path) -> None:
     result = dexa("evaluate", world.dataset, *arguments)
     assert "PSP: A = 0.55, B = 1.5" in result.output
     written = json.loads(figures.read_text())
-    assert list(written["scorers"]) == ["label_search", "classifiers", "fusion"]
+    assert list(written["scorers"]) == [*SCORERS, "fusion"]
     assert f"{written['scorers']['fusion']['P@1']:.2f}" in result.output
     assert "<html" in report.read_text()
 
@@ -265,7 +266,10 @@ def test_a_prepared_data_set_is_enough(world, tmp_path: Path) -> None:
         path.unlink()
     model = tmp_path / "model"
     chosen = ["--encoder", f"bag:{world.encoder}", "--set", "encoder.max_length=16"]
-    dexa("train", dataset, "--model", model, *chosen, *TINY)
+    refused = dexa("train", dataset, "--model", model, *chosen, *TINY, code=2).output
+    assert "take a recipe that reads tokens alone" in refused
+    assert "epoch" not in refused.replace("epochs", "")  # before anything is trained
+    dexa("train", dataset, "--model", model, "--recipe", "dexa", *chosen, *TINY)
     dexa("evaluate", dataset, "--model", model)
     answers = tmp_path / "answers.jsonl"
     dexa("predict", model, "--dataset", dataset, "--output", answers)

@@ -11,7 +11,6 @@ import torch
 from dexa import Dataset, Dexa, metrics
 from dexa.errors import DataError, InputError
 from dexa.model import FUSION
-from dexa.model.scorers import Scorers
 from dexa.recipe import Recipe
 from dexa.types import SCORERS, TopK
 from tiny_models import tiny_recipe
@@ -99,29 +98,14 @@ def test_tokens_alone_are_not_read(model: Dexa, tiny_dataset: Dataset) -> None:
     assert_same(read, model.predict_scorers(texts(tiny_dataset), 3))
 
 
-def test_training_on_tokens_alone(recipe: Recipe, tiny_dataset: Dataset) -> None:
-    from dexa.training.corpus import make_corpus
-    from dexa.training.further_scorers import with_further
-    from dexa.types import Silence
+def test_training_on_tokens_alone(recipe: Recipe) -> None:
+    from dexa.training.further_scorers import check_texts
 
-    assert tiny_dataset.train is not None
-    encoder = Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset).model.encoder
-    tokens = encoder.tokenizer(list(tiny_dataset.train.texts or []))
-    labels = encoder.tokenizer(list(tiny_dataset.label_texts or []))
-    corpus = make_corpus(
-        tokens,
-        labels,
-        tiny_dataset.train.labels,
-        tiny_dataset.train.filter_pairs,
-        validation=4,
-        seed=1,
-        device=torch.device("cpu"),
-    )
-    vectors = torch.randn(corpus.label_count, 4)
-    documents = torch.nn.functional.normalize(torch.randn(corpus.documents, 4), dim=1)
-    dense = Scorers.over(vectors, vectors)
-    with pytest.raises(DataError, match="scorers that read words"):
-        with_further(dense, recipe.fusion, corpus, documents, (None, None), 1, Silence())
+    for texts in ((None, ["a"]), (["a"], None), (None, None)):
+        with pytest.raises(DataError, match="scorers that read words"):
+            check_texts(recipe.fusion, texts)
+    dense = recipe.changed({"fusion.scorers": ["label_search", "neighbours"]})
+    check_texts(dense.fusion, (None, None))
 
 
 def test_the_dial_trades_precision_for_rare_labels(model: Dexa, tiny_dataset: Dataset) -> None:

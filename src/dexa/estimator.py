@@ -32,14 +32,14 @@ class Dexa:
     """A tagger of texts with labels that have texts of their own.
 
     Args:
-        recipe: the method; `recipes.dexa()` by default.
+        recipe: the method; `recipes.dexa_plus()` by default.
         seed: of every random draw of `fit`.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
         device_memory: GiB of a GPU that the vectors of documents and the classifiers may take while
             `fit` trains; what does not fit stays in host memory. None for what is free.
 
     Examples:
-        >>> model = Dexa(recipes.dexa(), seed=108).fit(texts, labels, label_texts)
+        >>> model = Dexa(seed=108).fit(texts, labels, label_texts)
         >>> model.predict(["a text"], k=5).named()
     """
 
@@ -51,7 +51,7 @@ class Dexa:
         device: str = "auto",
         device_memory: float | None = None,
     ) -> None:
-        self.recipe = recipe or recipes.dexa()
+        self.recipe = recipe or recipes.dexa_plus()
         self.seed, self.device, self.device_memory = seed, device, device_memory
         self._model: Model | None = None
 

@@ -39,7 +39,7 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
     ],
     recipe: Annotated[
         str, typer.Option(metavar="dexa|dexa-plus|ngame|FILE.json", help="The method.")
-    ] = "dexa",
+    ] = "dexa-plus",
     encoder: Annotated[
         str | None,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sentence_transformers.models import StaticEmbedding
+from sentence_transformers.models import StaticEmbedding  # pyright: ignore[reportMissingImports]
 
 from dexa.encoders.pairs import bag_means, pairs_in
 

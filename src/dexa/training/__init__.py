@@ -31,7 +31,7 @@ from dexa.training.devices import (
     told_when_full,
 )
 from dexa.training.encoder_stage import EncoderStage
-from dexa.training.further_scorers import with_further
+from dexa.training.further_scorers import check_texts, with_further
 from dexa.training.loop import run
 from dexa.training.validation import fit_fusion
 from dexa.types import Progress
@@ -99,10 +99,12 @@ def train(
         progress: told of every step.
 
     Raises:
-        DataError: no document has a label.
+        DataError: no document has a label, or a scorer reads words and there are tokens alone.
         ModelFolderError: the checkpoints are of another run.
         DivergenceError: a loss is no longer a finite number.
     """
+    texts = (examples.document_texts, examples.label_texts)
+    check_texts(recipe.fusion, texts)
     started = time.perf_counter()
     where = choose_device(on.device)
     encoder.to(where)
@@ -133,15 +135,15 @@ def train(
         recipe.fusion,
         corpus,
         arrays.documents,
-        (examples.document_texts, examples.label_texts),
+        texts,
         seed,
         progress,
     )
     a, b = examples.propensity
     progress.note(f"fusion is fitted on {len(arrays.held_out):,} held-out documents")
     read = examples.document_texts
-    texts = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
-    asked = scorers.ask(arrays.held_out, texts)
+    held_out = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
+    asked = scorers.ask(arrays.held_out, held_out)
     fusion, calibration = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
     scorers = scorers.searched_by(recipe.index.kind, progress)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")

@@ -37,25 +37,37 @@ def with_further(
             alone.
         seed: of the labels drawn to compare with.
         progress: told what is done.
-
-    Raises:
-        DataError: a scorer reads words, and there are tokens alone.
     """
     if NEIGHBOURS in choice.scorers:
         index = ExactIndex(documents)
         scorers = replace(scorers, neighbours=NeighbourVotes(index=index, labels=corpus.labels))
-    if {LABEL_WORDS, LINEAR} & set(choice.scorers):
+    if _reads_words(choice):
         document_texts, label_texts = texts
-        if document_texts is None or label_texts is None:
-            raise DataError(
-                "token files alone",
-                expected="texts, for the scorers that read words",
-                do="give the texts, or set fusion.scorers",
-            )
+        assert document_texts is not None and label_texts is not None
         progress.note("the scorers that read words are fitted")
         read = [document_texts[int(row)] for row in corpus.rows]
         scorers = replace(scorers, words=_word_scorers(read, label_texts, corpus, seed))
     return scorers
+
+
+def check_texts(
+    choice: FusionChoice, texts: tuple[Sequence[str] | None, Sequence[str] | None]
+) -> None:
+    """Refuse a recipe that reads the words of texts that are not there, before it trains.
+
+    Raises:
+        DataError: a scorer reads words, and there are tokens alone.
+    """
+    if _reads_words(choice) and None in texts:
+        raise DataError(
+            "token files alone",
+            expected="texts, for the scorers that read words",
+            do="give the texts, or take a recipe that reads tokens alone, such as dexa",
+        )
+
+
+def _reads_words(choice: FusionChoice) -> bool:
+    return bool({LABEL_WORDS, LINEAR} & set(choice.scorers))
 
 
 def _word_scorers(
