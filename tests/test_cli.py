@@ -14,7 +14,7 @@ from scipy.sparse import load_npz
 from typer.testing import CliRunner, Result
 
 from dexa import recipes
-from dexa.cli import COMMANDS, app
+from dexa.cli import COMMANDS, LABEL_COMMANDS, app
 from dexa.types import SCORERS
 from test_data_wordnet import write_dict
 from tiny import LABELS, write_dataset, write_encoder
@@ -48,7 +48,14 @@ def world(tmp_path_factory) -> SimpleNamespace:
 # help
 
 
-@pytest.mark.parametrize("command", [c.__name__ for c in COMMANDS] + ["dataset wordnet"])
+NAMES = [
+    *(command.__name__ for command in COMMANDS),
+    "dataset wordnet",
+    *(f"labels {command.__name__.removesuffix('_')}" for command in LABEL_COMMANDS),
+]
+
+
+@pytest.mark.parametrize("command", NAMES)
 def test_every_command_has_an_example(command: str) -> None:
     assert f"Example:  dexa {command}" in dexa(*command.split(), "--help").output
 

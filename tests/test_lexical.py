@@ -189,6 +189,7 @@ def test_linear_opinions_against_a_loop(seed: int) -> None:
         csr_array(weights.astype(np.float32)),
         draw.standard_normal(5).astype(np.float32),
         np.array([1, 3]),
+        draw.standard_normal(14),
     )
     rows = (draw.random((6, 4)) * (draw.random((6, 4)) < 0.4)).astype(np.float32)
     for one in (scorer, SparseLinear.restored(scorer.arrays())):
@@ -204,7 +205,7 @@ def test_thinned_weights_against_a_loop() -> None:
     draw = np.random.default_rng(0)
     weights = draw.standard_normal((6, 5)).astype(np.float32)
     weights[2] = 0  # a label without weights stays one
-    scorer = SparseLinear(csr_array(weights), np.zeros(6, np.float32), np.array([0]))
+    scorer = SparseLinear(csr_array(weights), np.zeros(6, np.float32), np.array([0]), np.zeros(14))
     thin = scorer.thinned(0.5)
     expected = [[w if abs(w) >= 0.5 * max(map(abs, row)) else 0 for w in row] for row in weights]
     assert thin.weights.toarray().tolist() == np.array(expected).tolist()

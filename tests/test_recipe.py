@@ -72,6 +72,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "fusion.method": st.sampled_from(["tree", "boosted"]),
     "fusion.trees": WHOLE,
     "fusion.tail_weight": st.floats(0, 10),
+    "fusion.keep_texts": st.booleans(),
 }
 CHANGES = st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=8).flatmap(
     lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})

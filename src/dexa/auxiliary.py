@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from dexa.clustering import balanced_kmeans
+
+NO_VECTOR = -1
+"""Stands in `AuxiliaryBank.vector_of_label` for a label that has no auxiliary vector."""
 
 
 class AuxiliaryBank:
@@ -14,7 +18,7 @@ class AuxiliaryBank:
 
     Attributes:
         vectors: float32 ``[A, D]``.
-        vector_of_label: int64 ``[L]``, on the host.
+        vector_of_label: int64 ``[L]``, on the host; `NO_VECTOR` for a label without one.
     """
 
     def __init__(self, vectors: torch.Tensor, vector_of_label: NDArray[np.int64]) -> None:
@@ -26,8 +30,38 @@ class AuxiliaryBank:
         return len(self.vectors) == 0
 
     def of_labels(self) -> torch.Tensor:
-        """The vector of each label, ``[L, D]``."""
-        return self.vectors[torch.from_numpy(self.vector_of_label).to(self.vectors.device)]
+        """The vector of each label, ``[L, D]``; zeros where it has none."""
+        return self.some(self.vector_of_label)
+
+    def some(self, chosen: NDArray[np.int64]) -> torch.Tensor:
+        """Vectors by number ``[n]``, as `vector_of_label` has them, ``[n, D]``."""
+        if self.empty:
+            return self.vectors.new_zeros(len(chosen), self.vectors.shape[1])
+        places = torch.from_numpy(chosen).to(self.vectors.device)
+        vectors = self.vectors[places.clamp(min=0)]
+        return vectors.masked_fill((places == NO_VECTOR)[:, None], 0.0)
+
+    def nearest(
+        self, texts: torch.Tensor, label_embeddings: torch.Tensor, *, own: int
+    ) -> NDArray[np.int64]:
+        """The cluster whose labels are nearest in the mean to each of some texts, int64 ``[n]``.
+
+        Args:
+            texts: encodings of the texts, ``[n, D]``.
+            label_embeddings: of the labels that have vectors, ``[L, D]``.
+            own: how many of the first vectors belong to one label each and are no clusters.
+
+        Returns:
+            Numbers of vectors; `NO_VECTOR` where there is no cluster.
+        """
+        shared = self.vector_of_label >= own
+        if self.empty or not shared.any():
+            return np.full(len(texts), NO_VECTOR)
+        places = torch.from_numpy(self.vector_of_label[shared]).to(label_embeddings.device)
+        rows = torch.from_numpy(np.flatnonzero(shared)).to(label_embeddings.device)
+        sums = torch.zeros_like(self.vectors).index_add_(0, places, label_embeddings[rows])
+        centroids = F.normalize(sums[own:], dim=1)
+        return own + (texts @ centroids.T).argmax(dim=1).cpu().numpy()
 
     def added_to(self, label_texts: torch.Tensor) -> torch.Tensor:
         """Label embeddings: encodings of all label texts ``[L, D]`` plus their vectors."""

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,21 @@ from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 from dexa import metrics, recipes
 from dexa.data import Dataset
 from dexa.encoders import TextEncoder, open_encoder, transformer_width
-from dexa.errors import DataError, DexaError
+from dexa.errors import DataError
 from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
-from dexa.model import Model, load_model, save_model
+from dexa.model import open_model
 from dexa.preparation import are_tokens_of, prepared_tokens
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray
+from dexa.trained import Trained
 from dexa.training import Examples, Resources, choose_device, told_when_full, train
 from dexa.types import Progress, Silence, TopK
 
 _TITLE_WORDS = 20
 
 
-class Dexa:
+@final
+class Dexa(Trained):
     """A tagger of texts with labels that have texts of their own.
 
     Args:
@@ -53,18 +55,7 @@ class Dexa:
     ) -> None:
         self.recipe = recipe or recipes.dexa_plus()
         self.seed, self.device, self.device_memory = seed, device, device_memory
-        self._model: Model | None = None
-
-    @property
-    def model(self) -> Model:
-        """The trained parts.
-
-        Raises:
-            DexaError: neither fitted nor loaded.
-        """
-        if self._model is None:
-            raise DexaError("this Dexa is neither fitted nor loaded; call fit or Dexa.load first")
-        return self._model
+        super().__init__()
 
     def fit(
         self,
@@ -113,6 +104,7 @@ class Dexa:
             initial=recipe.encoder.initial,
             pairs=recipe.encoder.pairs or 0,
         )
+        self._journal = None
         with told_when_full():
             self._model = train(
                 _examples(dataset, encoder, progress),
@@ -241,10 +233,6 @@ class Dexa:
             page=page,
         )
 
-    def save(self, folder: str | Path) -> None:
-        """Write the model folder; what was there before is replaced at once, or stays."""
-        save_model(self.model, Path(folder))
-
     @classmethod
     def load(
         cls,
@@ -253,6 +241,7 @@ class Dexa:
         device: str = "auto",
         index: str | None = None,
         mmap: bool = True,
+        write_changes: bool = True,
         progress: Progress | None = None,
     ) -> Dexa:
         """Open a model folder.
@@ -265,6 +254,8 @@ class Dexa:
             mmap: on a CPU, map large files into memory instead of reading them: the model opens
                 at once, and processes share it. The checksums of files above 16 MiB are not
                 looked at then, only their sizes; ``dexa info MODEL_DIR --check`` looks at all.
+            write_changes: whether changes of labels go to the folder at once; without, they stay in
+                memory until `save`.
             progress: told what index is chosen and built.
 
         Raises:
@@ -272,12 +263,13 @@ class Dexa:
             InputError: there is no such index, or its package is not installed.
             DeviceError: the device is not on this machine.
         """
-        model = load_model(Path(folder), choose_device(device), mmap=mmap)
+        model, journal = open_model(Path(folder), choose_device(device), mmap=mmap)
         if index is not None:
             scorers = model.scorers.searched_by(index, progress or Silence())
             model = dataclasses.replace(model, scorers=scorers)
         loaded = cls(model.recipe, seed=model.facts["seed"], device=device)
         loaded._model = model
+        loaded._journal = journal if write_changes else None
         return loaded
 
 

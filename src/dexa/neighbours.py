@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, replace
+from typing import cast, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dexa.errors import RecipeError
-from dexa.types import Index
+from dexa.types import Index, TopK
+
+NOT_IN_DATA = -1
+"""Stands in `NeighbourVotes.rows` for a document that came after training."""
 
 
 @final
@@ -26,6 +30,8 @@ class NeighbourVotes:
         labels: their labels, ``[N, L]``; every entry counts as 1.
         neighbours: documents that vote.
         temperature: the smaller, the more the nearest count.
+        rows: int64 ``[N]``, where each document stands in the data set; `NOT_IN_DATA` for one that
+            came with a later label. None where nobody knows.
 
     Raises:
         RecipeError: no neighbours, or a temperature that is not positive.
@@ -35,6 +41,7 @@ class NeighbourVotes:
     labels: csr_array
     neighbours: int = 50
     temperature: float = 0.05
+    rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.neighbours < 1:
@@ -50,9 +57,7 @@ class NeighbourVotes:
         Args:
             vectors: unit vectors ``[B, D]`` of texts that are not themselves in the index.
         """
-        nearest = self.index.search(vectors, self.neighbours)
-        voices = np.exp((nearest.scores - nearest.scores[:, :1]) / self.temperature)
-        voices /= voices.sum(axis=1, keepdims=True)
+        nearest, voices = self.voices(vectors)
         heard = voices > 0  # places beyond the N documents hold none, and far ones underflow
         ends = np.concatenate([[0], np.cumsum(np.count_nonzero(heard, axis=1))])
         ones = np.ones(self.labels.nnz, np.float32)
@@ -64,3 +69,34 @@ class NeighbourVotes:
         votes.sort_indices()
         votes.data = np.minimum(votes.data, 1)  # a sum of voices may round to more
         return votes
+
+    def voices(self, vectors: torch.Tensor) -> tuple[TopK, NDArray[np.float32]]:
+        """The nearest documents of each text, and how much each has to say, ``[B, K]``."""
+        nearest = self.index.search(vectors, self.neighbours)
+        voices = np.exp((nearest.scores - nearest.scores[:, :1]) / self.temperature)
+        return nearest, voices / voices.sum(axis=1, keepdims=True)
+
+    def of_labels(self, n_labels: int) -> NeighbourVotes:
+        """The same votes among more labels; no document has any of the new ones."""
+        labels = self.labels
+        parts = (labels.data, labels.indices, labels.indptr)
+        return replace(self, labels=csr_array(parts, shape=(labels.indptr.size - 1, n_labels)))
+
+    def joined_by(self, documents: torch.Tensor, labels: csr_array) -> NeighbourVotes:
+        """The same with more documents.
+
+        Args:
+            documents: unit vectors ``[M, D]``, M ≥ 1; the index takes them in, in place.
+            labels: their labels ``[M, L]``, of the same labels.
+        """
+        before, after = self.labels, labels.indptr.size - 1
+        self.index.add(documents)
+        entries = np.concatenate([before.indices, labels.indices])
+        ends = np.concatenate([before.indptr, before.indptr[-1] + labels.indptr[1:]])
+        _, n_labels = cast("tuple[int, int]", before.shape)
+        shape = (len(ends) - 1, n_labels)
+        every = csr_array((np.ones(len(entries), np.float32), entries, ends), shape=shape)
+        rows = self.rows
+        if rows is not None:
+            rows = np.append(rows, np.full(after, NOT_IN_DATA))
+        return replace(self, labels=every, rows=rows)

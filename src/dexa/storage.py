@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from dexa.errors import DataError, InputError, MissingFileError, StorageError
 
+_PATIENCE = 60  # seconds
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
@@ -86,6 +89,54 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(draft, ignore_errors=True)
             settle_folder(path)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep out all others that lock the same file: other threads and processes.
+
+    Whoever has the lock may take it again.
+
+    Raises:
+        StorageError: another one kept it for a minute, or the disk refused to make the file.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path, timeout=_PATIENCE, is_singleton=True)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise StorageError(
+                f"{path}: another process has been writing for {_PATIENCE} s; try again later"
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def append_line(path: Path, line: bytes, *, after: int) -> None:
+    """Write a line behind the first bytes of a file, in place of what follows them.
+
+    A kill leaves the file without the line's end, by which a reader knows that it is not there.
+
+    Args:
+        path: of the file, which is made where there is none.
+        line: without its end.
+        after: bytes that stay.
+
+    Raises:
+        StorageError: the disk refused a write.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.truncate(after)
+            file.seek(after)
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _flush(path.parent)
 
 
 def settle_folder(path: Path) -> None:

@@ -160,6 +160,10 @@ class Index(Protocol):
         """Never answer some labels again, in place."""
         ...
 
+    def changed(self, labels: NDArray[np.int64], vectors: torch.Tensor) -> Index:
+        """A new index where some labels ``[n]`` have other vectors ``[n, D]``; this one stays."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write all but the vectors into a folder."""
         ...

@@ -17,12 +17,14 @@ from dexa.cli.encode import encode
 from dexa.cli.endings import guarded
 from dexa.cli.evaluate import evaluate
 from dexa.cli.info import info
+from dexa.cli.labels import add, hide, list_, remove, rename, show
 from dexa.cli.predict import predict
 from dexa.cli.prepare import prepare
 from dexa.cli.train import train
 
 COMMANDS = (prepare, train, predict, evaluate, compare, analyse, encode, info, convert, demo)
 DATASET_COMMANDS = (wordnet,)
+LABEL_COMMANDS = (add, remove, rename, hide, show, list_)
 
 
 def _group(commands: tuple, text: str) -> typer.Typer:
@@ -34,7 +36,7 @@ def _group(commands: tuple, text: str) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for command in commands:
-        group.command()(guarded(command))
+        group.command(command.__name__.removesuffix("_"))(guarded(command))
     return group
 
 
@@ -42,6 +44,7 @@ app = _group(COMMANDS, "Extreme classification: tag a text with the right few of
 app.add_typer(
     _group(DATASET_COMMANDS, "Make a data set from its published source."), name="dataset"
 )
+app.add_typer(_group(LABEL_COMMANDS, "Change the labels of a model."), name="labels")
 
 
 def main() -> None:

@@ -43,10 +43,10 @@ def read_texts(path: Path, column: str = "text") -> Iterator[str]:
         DataError: a line is broken; the message names it.
     """
     from dexa.data.cells import is_table, read_cells
-    from dexa.data.files import text_lines
 
     if path == STANDARD_INPUT:
-        yield from _standard_input()
+        for _, line in _standard_input():
+            yield line
     elif is_table(path):
         for number, (text,) in read_cells(path, [column]):
             if not isinstance(text, str):
@@ -55,8 +55,8 @@ def read_texts(path: Path, column: str = "text") -> Iterator[str]:
                 )
             yield text
     else:
-        for _, line in text_lines(path):
-            yield line.removesuffix("\n")
+        for _, line in read_lines(path):
+            yield line
 
 
 def read_labels(path: Path | None, known: Sequence[str] | None) -> list[int] | None:
@@ -98,10 +98,26 @@ def chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _standard_input() -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Line numbers from 1, and lines without their end; only ``\n`` ends a line.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: it cannot be read.
+    """
+    from dexa.data.files import text_lines
+
+    if path == STANDARD_INPUT:
+        yield from _standard_input()
+        return
+    for number, line in text_lines(path):
+        yield number, line.removesuffix("\n")
+
+
+def _standard_input() -> Iterator[tuple[int, str]]:
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
-            yield line.decode("utf-8").removesuffix("\n")
+            yield number, line.decode("utf-8").removesuffix("\n")
         except UnicodeDecodeError as error:
             raise DataError(
                 "not UTF-8", expected="UTF-8 text", path="standard input", line=number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -132,6 +132,26 @@ class VectorIndex(abc.ABC):
         removed[gone] = True
         self._removed = removed
         self._forgets = bool(removed.any())
+
+    def changed(self, labels: NDArray[np.int64], vectors: torch.Tensor) -> Self:
+        """A new index where some labels have other vectors; this one stays.
+
+        Raises:
+            DataError: the vectors are not an ``[n, D]`` array of finite numbers.
+            InputError: there is no such label.
+        """
+        places = torch.as_tensor(labels, dtype=torch.int64)
+        self._check_labels(places, lowest=0)
+        new = checked_vectors(vectors, self._vectors.shape[1]).to(self._vectors.device)
+        changed = self._vectors.clone()
+        changed[places.to(changed.device)] = new
+        index = self._over(changed)
+        index.remove(self._removed.nonzero()[:, 0])
+        return index
+
+    @abc.abstractmethod
+    def _over(self, vectors: torch.Tensor) -> Self:
+        """An index of the same kind and arguments over other vectors."""
 
     def save(self, folder: Path) -> None:
         """Write all but the vectors, which the model keeps, into a folder."""

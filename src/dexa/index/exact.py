@@ -76,6 +76,9 @@ class ExactIndex(VectorIndex):
     def _take_in(self, new: torch.Tensor) -> None:
         self._scan = self._scan.extended(new)
 
+    def _over(self, vectors: torch.Tensor) -> ExactIndex:
+        return ExactIndex(vectors)
+
     @classmethod
     def load(cls, folder: Path, vectors: torch.Tensor) -> ExactIndex:
         """The index that `save` described, over the model's vectors.

@@ -10,6 +10,8 @@ from dexa.lexical.features import GROUPS, TextFeatures
 from dexa.lexical.fitting import LinearFit
 from dexa.lexical.label_text import LabelSearch, Mentions
 from dexa.lexical.linear import SparseLinear
+from dexa.lexical.prior import first_guess, unseen_labels, weights_of_texts
+from dexa.lexical.rows import with_values
 
 __all__ = [
     "GROUPS",
@@ -18,4 +20,8 @@ __all__ = [
     "Mentions",
     "SparseLinear",
     "TextFeatures",
+    "first_guess",
+    "unseen_labels",
+    "weights_of_texts",
+    "with_values",
 ]

@@ -27,15 +27,15 @@ from scipy.sparse import csr_array
 
 from dexa.errors import RecipeError
 from dexa.lexical.candidates import Candidates, meet, shortlist
-from dexa.lexical.features import GROUPS, width
+from dexa.lexical.features import GROUPS
 from dexa.lexical.linear import SparseLinear
-from dexa.lexical.support import Support, find_support
+from dexa.lexical.prior import SLIGHT, first_guess, prior_weights, scorer_over
+from dexa.lexical.support import FAINTEST, WIDEST, Support, find_support
 from dexa.types import NO_LABEL
 
 _log = logging.getLogger(__name__)
 
 _CURVATURE = 0.25  # of the logistic loss, at most
-_SLIGHT = 0.05  # weights below this share of a label's largest are not worth their cost
 _FAINT = 0.2  # weights below this share of a label's largest hardly change who is wrong
 _LEAP = 5.0  # of a number of the prior in a step of Newton's method, at most
 
@@ -66,8 +66,8 @@ class LinearFit:
     penalty: float = 0.03
     rarity: float = 500.0
     steps: int = 50
-    widest: int = 1_000
-    faintest: float = 0.01
+    widest: int = WIDEST
+    faintest: float = FAINTEST
     meetings: int = 50_000_000
 
     def __post_init__(self) -> None:
@@ -97,7 +97,8 @@ class LinearFit:
         documents, labels = csr_array(documents[order]), csr_array(labels[order])
         support = find_support(documents, texts, labels, widest=self.widest, faintest=self.faintest)
         heads = self._heads(support.counts)
-        scorer = _scorer(support, *_weights(_first_guess(), support, groups), heads)
+        guess = first_guess()
+        scorer = scorer_over(support, *prior_weights(guess, support, groups), heads, guess)
         seen = np.empty((len(order), 0), np.int64)
         own, own_bias = np.zeros(len(support.text)), np.zeros(len(support.counts))
         for number in range(self.rounds):
@@ -110,9 +111,10 @@ class LinearFit:
             candidates, prior = _fit_prior(candidates, support, groups, heads)
             if number:
                 own, own_bias = self._fit_own(candidates, prior, support, heads, own, own_bias)
-            scorer = _scorer(support, prior.weights + own, prior.bias + own_bias, heads)
+            weights, bias = prior.weights + own, prior.bias + own_bias
+            scorer = scorer_over(support, weights, bias, heads, prior.share)
             _log.info("round %d: %d candidates", number, len(candidates.labels))
-        return scorer.thinned(_SLIGHT)
+        return scorer.thinned(SLIGHT)
 
     def _heads(self, counts: NDArray[np.float32]) -> NDArray[np.int64]:
         most = np.argsort(-counts, kind="stable")[: self.heads]
@@ -167,11 +169,13 @@ class _Prior:
     """What all labels share.
 
     Attributes:
+        share: the worth of each number of `_evidence`, ``[4 G + 2]``.
         weights: ``[E]``.
         bias: ``[L]``.
         margins: ``[C]``, of the candidates, each right one without its document's own share.
     """
 
+    share: NDArray[np.float64]
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     margins: NDArray[np.float64]
@@ -185,26 +189,8 @@ def _fit_prior(
     met = (evidence[:, :-2] > 0).any(axis=1) | np.isin(candidates.labels, heads)
     candidates, evidence = candidates[met], evidence[met]
     share = _logistic_regression(evidence, candidates.right)
-    weights, bias = _weights(share, support, groups)
-    return candidates, _Prior(weights, bias, evidence @ share)
-
-
-def _first_guess() -> NDArray[np.float64]:
-    """The prior before anything is learnt: agreement with text and with mean count alike."""
-    agreement, none = [10.0] * len(GROUPS), [0.0] * len(GROUPS)
-    return np.array([*agreement, *none, *agreement, *none, -5.0, 0.0])
-
-
-def _weights(
-    share: NDArray[np.float64], support: Support, groups: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The prior's weights ``[E]`` and bias ``[L]``, by the worth of each number of `_evidence`."""
-    text, mean, rest = np.split(share, [2 * len(GROUPS), 4 * len(GROUPS)])
-    often = np.log1p(support.counts)
-    kind, by_label = groups[support.features], often[support.labels]
-    weights = (text[kind] + text[len(GROUPS) + kind] * by_label) * support.text
-    weights += (mean[kind] + mean[len(GROUPS) + kind] * by_label) * support.mean
-    return weights, rest[0] + rest[1] * often
+    weights, bias = prior_weights(share, support, groups)
+    return candidates, _Prior(share, weights, bias, evidence @ share)
 
 
 def _evidence(
@@ -236,7 +222,7 @@ def _logistic_regression(
     evidence: NDArray[np.float64], right: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Weights ``[F]`` by Newton's method, held to a first guess where the data say little."""
-    guess = _first_guess()
+    guess = first_guess()
     share = guess.copy()
     for _ in range(25):
         chance = _chance(evidence @ share)
@@ -251,14 +237,3 @@ def _logistic_regression(
 
 def _chance(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-np.clip(margins, -50, 50)))
-
-
-def _scorer(
-    support: Support,
-    weights: NDArray[np.floating],
-    bias: NDArray[np.floating],
-    heads: NDArray[np.int64],
-) -> SparseLinear:
-    kept = (weights.astype(np.float32), support.places.indices, support.places.indptr)
-    matrix = csr_array(kept, shape=(len(support.counts), width(support.places)))
-    return SparseLinear(matrix, bias.astype(np.float32), heads)

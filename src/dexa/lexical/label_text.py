@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dexa.lexical.features import TextFeatures, Words, width, words_of
+from dexa.lexical.rows import with_rows
 
 _LONGEST = 5  # words of a title that is looked for
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two keys are one for lack of bits
@@ -31,6 +32,15 @@ class LabelSearch:
     def over(cls, texts: csr_array) -> LabelSearch:
         """Search over features ``[L, V]`` of label texts."""
         return cls(csr_array(texts.T.tocsr()))
+
+    def changed(self, labels: NDArray[np.int64], texts: csr_array) -> LabelSearch:
+        """The same with other texts for some labels, new labels behind the last ones.
+
+        Args:
+            labels: int64 ``[n]``, which; those from L on are new, and follow without a gap.
+            texts: features of their texts, ``[n, V]``.
+        """
+        return LabelSearch.over(with_rows(csr_array(self.by_feature.T.tocsr()), labels, texts))
 
     def opinions(self, features: csr_array) -> csr_array:
         """Cosines, float32 ``[B, L]``, for features ``[B, V]`` of texts."""

@@ -7,7 +7,7 @@ they are found is in `dexa.lexical.fitting`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
 from dexa.lexical.features import width
+from dexa.lexical.rows import with_rows, with_values
 
 
 @final
@@ -28,11 +29,14 @@ class SparseLinear:
         bias: float32 ``[L]``.
         heads: int64 ``[H]``, the labels with an opinion on every text, by their bias alone if
             need be; all others have one where a feature of theirs is in the text.
+        prior: float64 ``[P]``, what all labels share, by which labels that come later get weights;
+            see `dexa.lexical.fitting`.
     """
 
     weights: csr_array
     bias: NDArray[np.float32]
     heads: NDArray[np.int64]
+    prior: NDArray[np.float64]
 
     def opinions(self, features: csr_array) -> csr_array:
         """Chances of labels, float32 ``[B, L]``, for features ``[B, V]`` of texts."""
@@ -61,7 +65,21 @@ class SparseLinear:
         np.maximum.at(largest, rows, sizes)
         kept = (sizes >= faintest * largest[rows]) & (sizes > 0)
         entries = (self.weights.data[kept], (rows[kept], self.weights.indices[kept]))
-        return SparseLinear(csr_array(entries, shape=self.weights.shape), self.bias, self.heads)
+        return replace(self, weights=csr_array(entries, shape=self.weights.shape))
+
+    def changed(self, labels: NDArray[np.int64], rows: SparseLinear) -> SparseLinear:
+        """The same with other weights and biases for some labels.
+
+        Args:
+            labels: int64 ``[n]``, of these labels; those behind the last are new, and follow it
+                without a gap.
+            rows: their weights ``[n, V]`` and biases.
+        """
+        return replace(
+            self,
+            weights=with_rows(self.weights, labels, rows.weights),
+            bias=with_values(self.bias, labels, rows.bias),
+        )
 
     @cached_property
     def _by_feature(self) -> csr_array:
@@ -81,6 +99,7 @@ class SparseLinear:
             "features": np.array([width(self.weights)]),
             "bias": self.bias,
             "heads": self.heads,
+            "prior": self.prior,
         }
 
     @classmethod
@@ -88,4 +107,5 @@ class SparseLinear:
         """What `arrays` gave."""
         shape = (len(arrays["bias"]), int(arrays["features"][0]))
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        return cls(csr_array(parts, shape=shape), arrays["bias"], arrays["heads"])
+        weights = csr_array(parts, shape=shape)
+        return cls(weights, arrays["bias"], arrays["heads"], arrays["prior"])

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+WIDEST, FAINTEST = 1_000, 0.01
+"""Defaults of `find_support`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Support:

@@ -21,7 +21,11 @@ from dexa.metrics.measures import (
     recall_at_truth,
 )
 from dexa.metrics.per_document import PerDocument
-from dexa.metrics.propensity import inverse_propensity, propensity_constants
+from dexa.metrics.propensity import (
+    inverse_propensity,
+    inverse_propensity_of,
+    propensity_constants,
+)
 from dexa.metrics.propensity_scored import ps_recall, psndcg, psp
 from dexa.metrics.ranking import Predictions, top_k
 from dexa.metrics.significance import Bootstrap, paired_bootstrap, paired_randomisation
@@ -40,6 +44,7 @@ __all__ = [
     "evaluate",
     "hits",
     "inverse_propensity",
+    "inverse_propensity_of",
     "jaccard",
     "macro_f1",
     "micro_f1",

@@ -35,6 +35,13 @@ def inverse_propensity(train_labels: csr_array, a: float, b: float) -> NDArray[n
     true = relevant(train_labels, "training labels")
     n_documents, n_labels = shape_of(true)
     counts = np.bincount(true.indices, minlength=n_labels)
+    return inverse_propensity_of(counts, n_documents, a, b)
+
+
+def inverse_propensity_of(
+    counts: NDArray[np.integer], n_documents: int, a: float, b: float
+) -> NDArray[np.float64]:
+    """The same by the number of training documents of each label ``[L]``, of `n_documents`."""
     if n_documents < 3:
         raise DataError(
             f"{n_documents} training documents", expected="at least 3, for propensities"

@@ -11,8 +11,10 @@
     fusion.safetensors    the trees as arrays
     calibration.safetensors  what fused scores are worth, where documents were held out
     neighbours.safetensors  vectors and labels of the training documents, where they vote
+    documents.jsonl.gz    their texts, where the recipe keeps them
     words.safetensors     weights of words, where a scorer reads them; words.json: the words
     index/                the arguments of each index, and its graph if it has one
+    labels/               changes of labels since the folder was written, see `journal`
     run.jsonl             a record of each epoch, with its seconds
     README.md             a model card, written from the run
 """
@@ -36,7 +38,9 @@ from dexa.errors import DataError, MissingFileError, ModelFolderError
 from dexa.fusion import BoostedFusion, Calibration, DecisionTree, Forest, TreeFusion
 from dexa.index import load_index
 from dexa.model.card import model_card
+from dexa.model.documents import DOCUMENTS, stored_texts, write_texts
 from dexa.model.further import further_tensors, opened_further
+from dexa.model.journal import no_writers
 from dexa.model.parts import Model
 from dexa.model.scorers import Scorers
 from dexa.recipe import Recipe
@@ -55,7 +59,7 @@ def save_model(model: Model, folder: Path) -> None:
     Raises:
         StorageError: the disk is full or read-only.
     """
-    with atomic_folder(folder) as draft:
+    with no_writers(folder), atomic_folder(folder) as draft:
         (draft / "encoder").mkdir()
         model.encoder.save(draft / "encoder")
         for name, tensors in _tensors(model).items():
@@ -68,6 +72,8 @@ def save_model(model: Model, folder: Path) -> None:
             write_json(draft / "words.json", model.scorers.words.features.terms())
         if model.label_texts is not None:
             _write_lines(draft / "labels.jsonl", ({"text": text} for text in model.label_texts))
+        if model.document_texts is not None:
+            write_texts(draft / DOCUMENTS, model.document_texts)
         (draft / "README.md").write_text(model_card(model), encoding="utf-8")
         described = _described(model)
         files = {
@@ -102,6 +108,7 @@ def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
                 "classifiers": model.scorers.classifiers.vectors,
                 "frequency": torch.from_numpy(model.frequency),
                 "inverse_propensity": torch.from_numpy(model.fusion.inverse_propensity),
+                "states": torch.from_numpy(model.states),
             },
             "auxiliary": {
                 "vectors": model.bank.vectors,
@@ -112,8 +119,8 @@ def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
     )
 
 
-def load_model(folder: Path, device: torch.device, *, mmap: bool = True) -> Model:
-    """Open a model folder.
+def read_model(folder: Path, device: torch.device, *, mmap: bool = True) -> Model:
+    """The model of a folder as it was written, without later changes of its labels.
 
     Args:
         folder: that `save_model` wrote.
@@ -172,9 +179,18 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
         frequency=labels["frequency"].numpy(),
         label_texts=_label_texts(folder, len(labels["frequency"])),
         calibration=_calibration(folder / "calibration.safetensors"),
+        states=_states(labels),
+        document_texts=stored_texts(folder / DOCUMENTS),
         facts=described["facts"],
         history=_read_lines(folder / _LOG),
     )
+
+
+def _states(labels: dict[str, torch.Tensor]) -> NDArray[np.uint8]:
+    """What labels are; format 1 had only those that are shown."""
+    if "states" in labels:
+        return labels["states"].numpy()
+    return np.zeros(len(labels["frequency"]), np.uint8)
 
 
 def _fusion(

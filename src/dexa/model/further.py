@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from scipy.sparse import csr_array
 
 from dexa.index import ExactIndex, load_index
-from dexa.lexical import LabelSearch, SparseLinear, TextFeatures
+from dexa.lexical import LabelSearch, SparseLinear, TextFeatures, first_guess
 from dexa.model.scorers import Scorers, WordScorers
 from dexa.neighbours import NeighbourVotes
 from dexa.storage import read_json
@@ -33,6 +33,8 @@ def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
             "indices": torch.from_numpy(votes.labels.indices),
             "indptr": torch.from_numpy(votes.labels.indptr),
         }
+        if votes.rows is not None:
+            files[NEIGHBOURS]["rows"] = torch.from_numpy(votes.rows)
     if scorers.words is not None:
         words = scorers.words
         search = words.label_words.by_feature
@@ -67,13 +69,16 @@ def opened_further(scorers: Scorers, folder: Path, device: torch.device, *, mmap
             if index_folder.is_dir()
             else ExactIndex(vectors)  # format 1 had no choice
         )
-        scorers = replace(scorers, neighbours=NeighbourVotes(index=index, labels=labels))
+        rows = kept["rows"].numpy() if "rows" in kept else None
+        votes = NeighbourVotes(index=index, labels=labels, rows=rows)
+        scorers = replace(scorers, neighbours=votes)
     if (path := folder / f"{_WORDS}.safetensors").is_file():
         arrays: dict[str, dict[str, NDArray[Any]]] = {}
         for name, tensor in load_file(path).items():
             part, _, rest = name.partition(".")
             arrays.setdefault(part, {})[rest] = tensor.numpy()
         features = TextFeatures.restored(read_json(folder / "words.json"), arrays["features"])
+        arrays["linear"].setdefault("prior", first_guess())  # format 1 kept none
         search = arrays["label_words"]
         by_feature = csr_array(
             (search["data"], search["indices"], search["indptr"]),

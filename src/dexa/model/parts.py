@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from dexa.types import Allowed, Progress, TopK
 
 FUSION = "fusion"
 
+SHOWN, HIDDEN, REMOVED = 0, 1, 2
+"""What a label can be: answered; kept, but never answered; gone for good, its id never reused."""
+
 _TEXTS_AT_ONCE = 4_096
 
 
@@ -37,9 +41,12 @@ class Model:
         calibration: what fused scores are worth; None where no documents were held out, and in
             models of the format before.
         frequency: int64 ``[L]``, training documents of each label.
-        label_texts: the text of every label; None when training had tokens only.
+        label_texts: the text of every label, empty for removed ones; None when training had tokens
+            only.
+        states: uint8 ``[L]``, `SHOWN`, `HIDDEN` or `REMOVED`.
         facts: seed, device, data set and versions, as JSON values.
         history: a record of each epoch.
+        document_texts: of the documents that vote; None where they are not kept.
     """
 
     recipe: Recipe
@@ -49,14 +56,28 @@ class Model:
     fusion: TreeFusion | BoostedFusion
     frequency: NDArray[np.int64]
     label_texts: Sequence[str] | None
+    states: NDArray[np.uint8]
     facts: dict[str, Any]
     calibration: Calibration | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    document_texts: Sequence[str] | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return self.scorers.label_search.vectors.device
+
+    @cached_property
+    def label_of_text(self) -> dict[str, int]:
+        """The label that has a text, of several the first; removed ones are left out."""
+        places = np.flatnonzero(self.states != REMOVED).tolist()
+        texts = self.label_texts
+        return {} if texts is None else {texts[label]: label for label in reversed(places)}
+
+    @cached_property
+    def shown(self) -> NDArray[np.bool_] | None:
+        """Which labels may be answered, bool ``[L]``; None for all."""
+        return self.states == SHOWN if self.states.any() else None
 
     def tokens(self, texts: Iterable[str]) -> TokenArray:
         """Texts as tokens of the encoder, on the model's device."""
@@ -76,7 +97,7 @@ class Model:
         included; of several labels with one text, the first.
         """
         vectors = self.encode_documents(texts)
-        known = {text: label for label, text in reversed(list(enumerate(self.label_texts or ())))}
+        known = self.label_of_text
         places = [(row, known[text]) for row, text in enumerate(texts) if text in known]
         if places:
             rows, labels = torch.tensor(places, device=self.device).unbind(dim=1)
@@ -108,7 +129,8 @@ class Model:
         by_text: dict[str, list[int]] = {}
         if any(isinstance(label, str) for label in labels):
             for label, text in enumerate(self.label_texts or ()):
-                by_text.setdefault(text, []).append(label)
+                if self.states[label] != REMOVED:
+                    by_text.setdefault(text, []).append(label)
         found: list[int] = []
         for number, label in enumerate(labels, start=1):
             if isinstance(label, str) and label in by_text:
@@ -183,6 +205,7 @@ class Model:
             InputError: there are tokens alone, and a scorer reads words; or `allowed` is no
                 choice of labels.
         """
+        allowed = self._among_shown(allowed)
         vectors = self.encode_documents(texts, progress=progress)
         read = words if isinstance(texts, TokenArray) else texts
         parts = []
@@ -195,6 +218,14 @@ class Model:
             fused = answers[FUSION]
             answers[FUSION] = replace(fused, probabilities=self.calibration(fused.scores))
         return answers
+
+    def _among_shown(self, allowed: Allowed | None) -> Allowed | None:
+        """Those of the allowed labels that are not hidden."""
+        if self.shown is None or allowed is None:
+            return self.shown if allowed is None else allowed
+        chosen = torch.as_tensor(allowed).cpu().numpy()
+        fits = chosen.shape == self.shown.shape  # if not, the index says what is wrong
+        return chosen & self.shown if fits else allowed
 
     def _joined(self, parts: list[TopK]) -> TopK:
         return TopK(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
@@ -155,8 +156,12 @@ class Asked:
 
     def candidates(self, found: dict[str, TopK]) -> Candidates:
         """What any of the scorers found, with the scores of all."""
+        return self.scored(union([torch.from_numpy(top.labels) for top in found.values()]))
+
+    def scored(self, labels: torch.Tensor) -> Candidates:
+        """Some labels of each text, int64 ``[B, C]``, with the scores of all scorers."""
         device = self._scorers.label_search.vectors.device
-        labels = union([torch.from_numpy(top.labels).to(device) for top in found.values()])
+        labels = labels.to(device)
         scores = {name: index.score(self._vectors, labels) for name, index in self._dense.items()}
         on_host = labels.cpu().numpy()
         for name, said in self._opinions.items():

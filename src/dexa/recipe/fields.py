@@ -152,6 +152,8 @@ class FusionChoice:
         trees: how many boosted trees.
         tail_weight: of the logarithm of the inverse propensity beside the odds of boosted trees:
             the dial from P to PSP.
+        keep_texts: whether the model folder holds the texts of the documents that vote, so that
+            explanations can show them.
     """
 
     scorers: tuple[str, ...] = (LABEL_SEARCH, CLASSIFIERS)
@@ -165,6 +167,7 @@ class FusionChoice:
     beta: float = 1.0
     trees: int = 100
     tail_weight: float = 0.0
+    keep_texts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +243,7 @@ class Recipe:
 _MAY_BE_ZERO = {
     *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),
     *("weight_decay", "margin", "cluster_from", "validations", "dropout", "validation"),
-    *("tree_weight", "beta", "texts_at_once", "tail_weight", "pairs", "rarity"),
+    *("tree_weight", "beta", "texts_at_once", "tail_weight", "pairs", "rarity", "keep_texts"),
 }
 
 

@@ -75,6 +75,8 @@ def _value(hint: Any, value: Any, name: str, path: str | Path | None) -> Any:
             return None
         if choice is str and isinstance(value, str):
             return value
+        if choice is bool and isinstance(value, bool):
+            return value
         if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         if choice is int and isinstance(value, int) and not isinstance(value, bool):
@@ -94,4 +96,5 @@ def _is_list_of(kind: type, value: Any) -> bool:
 def _spoken(hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return "a list of texts" if typing.get_args(hint)[0] is str else "a list of whole numbers"
-    return {str: "a text", int: "a whole number", float: "a number", type(None): "null"}[hint]
+    spoken = {bool: "true or false", str: "a text", int: "a whole number", float: "a number"}
+    return "null" if hint is type(None) else spoken[hint]

@@ -34,7 +34,7 @@ from dexa.training.encoder_stage import EncoderStage
 from dexa.training.further_scorers import check_texts, with_further
 from dexa.training.loop import run
 from dexa.training.validation import fit_fusion
-from dexa.types import Progress
+from dexa.types import NEIGHBOURS, Progress
 
 __all__ = ["Examples", "Resources", "choose_device", "told_when_full", "train"]
 
@@ -156,6 +156,8 @@ def train(
         calibration=calibration,
         frequency=np.bincount(examples.truth.indices, minlength=corpus.label_count),
         label_texts=examples.label_texts,
+        states=np.zeros(corpus.label_count, np.uint8),
+        document_texts=_kept_texts(recipe, corpus, read),
         facts={
             **facts,
             "documents_without_label": corpus.skipped,
@@ -206,6 +208,15 @@ def _encoded(
         held_out = encode(encoder, corpus.held_out)
     label_vectors = F.normalize(bank.added_to(texts), dim=1)
     return _Encoded(documents=documents, label_vectors=label_vectors, held_out=held_out)
+
+
+def _kept_texts(
+    recipe: Recipe, corpus: Corpus, texts: Sequence[str] | None
+) -> Sequence[str] | None:
+    """Texts of the documents that vote, where the recipe keeps them."""
+    if not recipe.fusion.keep_texts or NEIGHBOURS not in recipe.fusion.scorers or texts is None:
+        return None
+    return [texts[int(row)] for row in corpus.rows]
 
 
 def _last_figures(history: list[dict[str, Any]]) -> dict[str, float]:

@@ -40,7 +40,8 @@ def with_further(
     """
     if NEIGHBOURS in choice.scorers:
         index = ExactIndex(documents)
-        scorers = replace(scorers, neighbours=NeighbourVotes(index=index, labels=corpus.labels))
+        votes = NeighbourVotes(index=index, labels=corpus.labels, rows=corpus.rows)
+        scorers = replace(scorers, neighbours=votes)
     if _reads_words(choice):
         document_texts, label_texts = texts
         assert document_texts is not None and label_texts is not None
