@@ -102,9 +102,9 @@ def locked(path: Path) -> Iterator[None]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path, timeout=_PATIENCE, is_singleton=True)
+        lock = filelock.FileLock(path, is_singleton=True)
         try:
-            lock.acquire()
+            lock.acquire(timeout=_PATIENCE)
         except filelock.Timeout as error:
             raise StorageError(
                 f"{path}: another process has been writing for {_PATIENCE} s; try again later"
