@@ -11,19 +11,21 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from dexa.errors import DexaError
+from dexa.errors import DexaError, InputError
 from dexa.model import (
     HIDDEN,
     HIDE,
     REMOVE,
     REMOVED,
     SHOW,
+    Explanation,
     Journal,
     LabelChange,
     LabelName,
     Model,
     addition,
     applied,
+    explained,
     named_labels,
     of_state,
     renaming,
@@ -139,6 +141,23 @@ class Trained:
             for label, state in enumerate(states)
             if state != REMOVED
         ]
+
+    def explain(self, text: str, label: LabelName) -> Explanation:
+        """Why a label has its score for a text.
+
+        Shares of the scorers are exact Shapley values; each word of the text is left out once, runs
+        of words where there are more than 64, and everything is asked again.
+
+        Args:
+            text: any.
+            label: its id, or its exact text; a hidden one can be explained too.
+
+        Raises:
+            InputError: there is no such label.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"a text given as {type(text).__name__}", expected="one text")
+        return explained(self.model, text, label)
 
     def refresh(self) -> int:
         """Take up the changes that others wrote to the folder the model was loaded from.

@@ -16,13 +16,26 @@ from dexa.cli.demo import demo
 from dexa.cli.encode import encode
 from dexa.cli.endings import guarded
 from dexa.cli.evaluate import evaluate
+from dexa.cli.explain import explain
 from dexa.cli.info import info
 from dexa.cli.labels import add, hide, list_, remove, rename, show
 from dexa.cli.predict import predict
 from dexa.cli.prepare import prepare
 from dexa.cli.train import train
 
-COMMANDS = (prepare, train, predict, evaluate, compare, analyse, encode, info, convert, demo)
+COMMANDS = (
+    prepare,
+    train,
+    predict,
+    evaluate,
+    compare,
+    analyse,
+    encode,
+    explain,
+    info,
+    convert,
+    demo,
+)
 DATASET_COMMANDS = (wordnet,)
 LABEL_COMMANDS = (add, remove, rename, hide, show, list_)
 

@@ -33,7 +33,7 @@ _Input = Annotated[
         show_default=False,
     ),
 ]
-_ByText = Annotated[
+ByTextOption = Annotated[
     bool, typer.Option("--by-text", help="What is named by digits alone is a text too, no id.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print a JSON object a label.")]
@@ -83,7 +83,7 @@ def remove(
     model_dir: ModelDir,
     labels: _Labels = None,
     input_: _Input = None,
-    by_text: _ByText = False,
+    by_text: ByTextOption = False,
     json_: _Json = False,
     device: DeviceOption = Device.auto,
 ) -> None:
@@ -104,7 +104,7 @@ def rename(
         str, typer.Argument(metavar="LABEL", help="Its id, or its exact text.", show_default=False)
     ],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The new text.", show_default=False)],
-    by_text: _ByText = False,
+    by_text: ByTextOption = False,
     json_: _Json = False,
     device: DeviceOption = Device.auto,
 ) -> None:
@@ -113,7 +113,7 @@ def rename(
     Example:  dexa labels rename model "cargo bike" "cargo bicycle"
     """
     model = _opened(model_dir, device)
-    changed = model.rename_label(_name(label, by_text=by_text), text)
+    changed = model.rename_label(label_name(label, by_text=by_text), text)
     _tell(model, [changed], "renamed", as_json=json_)
 
 
@@ -121,7 +121,7 @@ def hide(
     model_dir: ModelDir,
     labels: _Labels = None,
     input_: _Input = None,
-    by_text: _ByText = False,
+    by_text: ByTextOption = False,
     json_: _Json = False,
     device: DeviceOption = Device.auto,
 ) -> None:
@@ -138,7 +138,7 @@ def show(
     model_dir: ModelDir,
     labels: _Labels = None,
     input_: _Input = None,
-    by_text: _ByText = False,
+    by_text: ByTextOption = False,
     json_: _Json = False,
     device: DeviceOption = Device.auto,
 ) -> None:
@@ -212,10 +212,11 @@ def _names(labels: Sequence[str] | None, path: Path | None, *, by_text: bool) ->
     given = [*(labels or ()), *(() if path is None else read_texts(path))]
     if not given:
         raise InputError("no labels", expected="ids or texts, or --input")
-    return [_name(label, by_text=by_text) for label in given]
+    return [label_name(label, by_text=by_text) for label in given]
 
 
-def _name(label: str, *, by_text: bool) -> LabelName:
+def label_name(label: str, *, by_text: bool) -> LabelName:
+    """What a label is called on the command line: its id, if it is a number, or its text."""
     return int(label) if label.isdecimal() and not by_text else label
 
 

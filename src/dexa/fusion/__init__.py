@@ -10,6 +10,7 @@ from dexa.fusion.boosted import (
 )
 from dexa.fusion.calibration import Calibration, fit_calibration
 from dexa.fusion.candidates import Candidates, pairs_of, union
+from dexa.fusion.shares import shares
 from dexa.fusion.tree import DecisionTree, TreeFusion, constant_tree, fit_tree, tree_features
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "fit_tree",
     "pairs_of",
     "rising_features",
+    "shares",
     "tree_features",
     "union",
 ]

@@ -171,11 +171,23 @@ class BoostedFusion:
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
         labels = candidates.labels
-        rarity = torch.from_numpy(self.inverse_propensity).to(labels.device).log().float()
+        every = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
+        return best_of(labels, self.scores(candidates, every), k)
+
+    def scores(self, candidates: Candidates, columns: torch.Tensor) -> torch.Tensor:
+        """Fused scores ``[B, K]`` of the candidates in some columns ``[B, K]`` of each row."""
+        rarity = torch.from_numpy(self.inverse_propensity).to(columns.device).log().float()
         features = boosted_features(candidates, self.scorers, rarity, self.depth)
-        odds = self.forest.to(labels.device)(features).view(labels.shape)
+        rows = torch.arange(len(columns), device=columns.device)[:, None]
+        places = (rows * candidates.labels.shape[1] + columns).flatten()
+        odds = self.forest.to(columns.device)(features[places]).view(columns.shape)
+        labels = candidates.labels.gather(1, columns)
         fused = odds + self.tail_weight * rarity[labels.clamp(min=0)]
-        return best_of(labels, fused.masked_fill(labels == NO_LABEL, -torch.inf), k)
+        return fused.masked_fill(labels == NO_LABEL, -torch.inf)
+
+    def for_rarity(self, label: int) -> float:
+        """What a label's fused score has for its rarity, whatever the scorers say."""
+        return self.tail_weight * float(np.log(self.inverse_propensity[label]))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The arrays of the trees by name."""

@@ -126,12 +126,26 @@ class TreeFusion:
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
         labels = candidates.labels
-        propensity = torch.from_numpy(self.inverse_propensity).to(labels.device)
-        probability = self.tree.to(labels.device)(tree_features(candidates, propensity))
+        every = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
+        return best_of(labels, self.scores(candidates, every), k)
+
+    def scores(self, candidates: Candidates, columns: torch.Tensor) -> torch.Tensor:
+        """Fused scores ``[B, K]`` of the candidates in some columns ``[B, K]`` of each row."""
+        some = Candidates(
+            labels=candidates.labels.gather(1, columns),
+            scores={name: said.gather(1, columns) for name, said in candidates.scores.items()},
+        )
+        propensity = torch.from_numpy(self.inverse_propensity).to(columns.device)
+        probability = self.tree.to(columns.device)(tree_features(some, propensity))
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
-        searched = candidates.scores[LABEL_SEARCH].masked_fill(labels == NO_LABEL, 0.0)
-        tree = self.tree_weight * probability.view(labels.shape)
-        return best_of(labels, candidates.scores[CLASSIFIERS] + self.beta * (tree + searched), k)
+        searched = some.scores[LABEL_SEARCH].masked_fill(some.labels == NO_LABEL, 0.0)
+        tree = self.tree_weight * probability.view(columns.shape)
+        return some.scores[CLASSIFIERS] + self.beta * (tree + searched)
+
+    def for_rarity(self, label: int) -> float:
+        """What a label's fused score has for its rarity alone: nothing, the tree sees it all."""
+        del label
+        return 0.0
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The arrays of the tree by name."""

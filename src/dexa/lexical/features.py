@@ -126,6 +126,16 @@ class TextFeatures:
         parts = (values.astype(np.float32), counts.indices, counts.indptr)
         return csr_array(parts, shape=counts.shape)
 
+    def name(self, place: int) -> str:
+        """A feature as a reader would write it: a word, two words, or a part of a word."""
+        rest = place - len(self.words)
+        if rest < 0:
+            return self.words[place]
+        if rest < len(self.pairs):
+            first, second = divmod(int(self.pairs[rest]), len(self.words))
+            return f"{self.words[first]} {self.words[second]}"
+        return self.parts[rest - len(self.pairs)]
+
     def places(self, known: Sequence[str]) -> NDArray[np.int64]:
         """The place of each word among the known ones; -1 for one that is not."""
         return np.fromiter((self._word_places.get(word, -1) for word in known), np.int64)

@@ -1,6 +1,8 @@
 """The trained parts of a recipe, and the folder they live in."""
 
 from dexa.model.changes import HIDE, REMOVE, SHOW, LabelChange, applied, of_state
+from dexa.model.explaining import explained
+from dexa.model.explanation import Explanation
 from dexa.model.folder import check_files, save_model
 from dexa.model.journal import Journal
 from dexa.model.naming import LabelName, named_labels
@@ -19,6 +21,7 @@ __all__ = [
     "SHOWN",
     "Asked",
     "Choice",
+    "Explanation",
     "Journal",
     "LabelChange",
     "LabelName",
@@ -28,6 +31,7 @@ __all__ = [
     "addition",
     "applied",
     "check_files",
+    "explained",
     "load_model",
     "named_labels",
     "of_state",
