@@ -90,11 +90,11 @@ def held_out(dataset: Dataset, share: float = 0.1) -> Dataset:
     assert dataset.train is not None
     documents = dataset.train.labels.shape[0]
     out = np.random.default_rng(0).random(documents) < share
-    parts = [_rows(dataset.train, np.flatnonzero(chosen)) for chosen in (~out, out)]
+    parts = [rows_of(dataset.train, np.flatnonzero(chosen)) for chosen in (~out, out)]
     return replace(dataset, train=parts[0], test=parts[1])
 
 
-def _rows(split: Split, rows: np.ndarray) -> Split:
+def rows_of(split: Split, rows: np.ndarray) -> Split:
     assert split.texts is not None
     place = np.full(split.labels.shape[0], -1)
     place[rows] = np.arange(len(rows))

@@ -7,7 +7,8 @@ A tenth of the labels of the bundled titles is taken away before training, and a
 their texts; by texts and the auxiliary vector of the nearest cluster; by texts and their training
 documents. Figures are recall at 10: the share of the true pairs of these labels, and of all others,
 that stand among the first ten answers, in the test split after its filter, or with ``--held-out``
-in a tenth of train that no model sees, for choices. Labels whose text another label has as well
+in a tenth of train that no model sees, for choices; of the documents without a late label as many
+are asked as there are with one. Labels whose text another label has as well
 cannot be added, and are in no figure. Trained models are kept in ``--work``.
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from accuracy import DATA, FIELDS, held_out
+from accuracy import DATA, FIELDS, held_out, rows_of
 from dexa import Dataset, Dexa, load_dataset, metrics, recipes
 from dexa.data import Split
 from dexa.model import Choice, addition, applied
@@ -44,10 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     whole = load_dataset(DATA, fields=FIELDS["titles"])
     dataset = held_out(whole)
-    asked = dataset.test if options.held_out else whole.test
     gone = np.random.default_rng(options.seed).random(whole.n_labels) < SHARE
     late = gone & with_own_text(whole)
-    figures = Figures(asked, late, ~gone)
+    asked = dataset.test if options.held_out else whole.test
+    figures = Figures(some_of(asked, late, options.seed), late, ~gone)
     names = np.concatenate([np.flatnonzero(~gone), np.flatnonzero(late)])
     print(f"{gone.sum():,} of {len(gone):,} labels are taken away, {late.sum():,} of them added")
     for name, choice, documents in variants(options):
@@ -98,6 +99,13 @@ def without(dataset: Dataset, late: np.ndarray) -> Dataset:
     )
     texts = [dataset.label_texts[label] for label in kept]
     return replace(dataset, train=train, test=None, label_texts=texts, folder=None)
+
+
+def some_of(split: Split, late: np.ndarray, seed: int) -> Split:
+    """The documents with a late label, and as many others."""
+    having = np.asarray(split.labels[:, late].sum(axis=1)).ravel() > 0
+    others = np.random.default_rng(seed).permutation(np.flatnonzero(~having))[: having.sum()]
+    return rows_of(split, np.sort(np.concatenate([np.flatnonzero(having), others])))
 
 
 def documents_of(dataset: Dataset, late: np.ndarray) -> list[list[str]]:

@@ -14,9 +14,8 @@ import torch
 
 from dexa import Dexa, storage
 from dexa.errors import ModelFolderError, StorageError
-from dexa.model import folder as folders
+from dexa.model import Model, load_model, opening
 from dexa.model import journal as journals
-from dexa.model import load_model
 from dexa.storage import locked
 
 CPU = torch.device("cpu")
@@ -235,15 +234,15 @@ def test_a_reader_sees_old_or_new(folder: Path, monkeypatch: pytest.MonkeyPatch)
     """The folder is replaced while it is read: it is read again."""
     model = opened(folder)
     model.add_labels(["first"])
-    read, times = folders._read, []
+    read, times = opening.read_model, []
 
-    def replaced(path: Path, device: torch.device):
+    def replaced(path: Path, device: torch.device, *, mmap: bool) -> Model:
         times.append(path)
         if len(times) == 1:
             model.save(folder)
             raise ModelFolderError("changed since it was written")
-        return read(path, device)
+        return read(path, device, mmap=mmap)
 
-    monkeypatch.setattr(folders, "_read", replaced)
+    monkeypatch.setattr(opening, "read_model", replaced)
     assert texts(opened(folder)) == ["first"]
     assert len(times) == 2

@@ -6,12 +6,16 @@ has taken up what others wrote there. The lock of the folder keeps other writers
 
 from __future__ import annotations
 
+import abc
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from dexa.errors import DexaError, InputError
+from dexa.hub import Hub
 from dexa.model import (
     HIDDEN,
     HIDE,
@@ -50,7 +54,7 @@ class Label:
     hidden: bool
 
 
-class Trained:
+class Trained(abc.ABC):
     """A model, and where changes of its labels are written.
 
     Changes must not be made while another thread predicts.
@@ -172,6 +176,73 @@ class Trained:
         if changes:
             self._model = applied(self.model, changes)
         return len(changes)
+
+    @classmethod
+    @abc.abstractmethod
+    def load(cls, folder: str | Path, *, device: str = "auto", write_changes: bool = True) -> Self:
+        """Open a model folder."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        endpoint: str | None = None,
+        device: str = "auto",
+    ) -> Self:
+        """Open a model folder, or a model on a hub.
+
+        Changes of the labels of a model from a hub stay in memory until `save`.
+
+        Args:
+            name: a folder, or ``owner/name`` on the hub.
+            revision: branch, tag or commit on the hub; None for the newest.
+            token: that lets in; None for the one that ``hf auth login`` keeps.
+            endpoint: of the hub; None for that of ``HF_ENDPOINT``, or else Hugging Face's.
+            device: where to compute.
+
+        Raises:
+            InputError: there is no such repository or revision, or it may not be read.
+            RunError: the hub does not answer, and nothing was fetched before.
+            ModelFolderError: what is there is no whole model.
+        """
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return cls.load(folder, device=device)
+        fetched = Hub(endpoint=endpoint, token=token).fetch(str(name), revision)
+        return cls.load(fetched, device=device, write_changes=False)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        endpoint: str | None = None,
+    ) -> str:
+        """Send the model folder to a hub, in one commit, in place of what is there.
+
+        Args:
+            repo: ``owner/name``; made if need be.
+            private: whether a repository that is made is to be seen by its owner alone.
+            token: see `from_pretrained`.
+            endpoint: see `from_pretrained`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            InputError: the repository may not be written, or has no proper name.
+            RunError: the hub does not answer.
+        """
+        hub, data = Hub(endpoint=endpoint, token=token), self.model.facts["dataset"]["name"]
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "model"
+            save_model(self.model, folder)
+            message = f"{self.model.recipe.name} on {data}"
+            return hub.send(folder, repo, private=private, message=message)
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder; what was there before is replaced at once, or stays.

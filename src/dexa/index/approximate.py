@@ -98,6 +98,9 @@ class FaissIndex(VectorIndex):
             self._is_mapped = False
         self._graph.add(new.cpu().numpy())
 
+    def _over(self, vectors: torch.Tensor) -> FaissIndex:
+        return FaissIndex(vectors, effort=self._effort)
+
     def _arguments(self) -> dict[str, Any]:
         return {"effort": self.effort}
 

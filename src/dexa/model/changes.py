@@ -95,7 +95,10 @@ def applied(model: Model, changes: Sequence[LabelChange]) -> Model:
     """
     for kind, several in groupby(changes, key=lambda change: change.kind):
         run = list(several)
-        for change in [_added_at_once(run)] if kind == ADD else run:
+        if kind == RENAME:
+            last = {int(change.labels[0]): change for change in run}
+            run = list(last.values())
+        for change in [_at_once(run)] if kind in (ADD, RENAME) else run:
             model = _after(model, change)
     return model
 
@@ -174,8 +177,11 @@ def _indexed(index: Index, labels: NDArray[np.int64], vectors: torch.Tensor) -> 
     return index
 
 
-def _added_at_once(changes: Sequence[LabelChange]) -> LabelChange:
-    """Additions that follow each other as one: what costs as much as all labels is done once."""
+def _at_once(changes: Sequence[LabelChange]) -> LabelChange:
+    """Changes of one kind, of other labels each, as one.
+
+    An index of a million labels is then copied, or its graph built anew, once and not each time.
+    """
     if len(changes) == 1:
         return changes[0]
     every = [cast("LabelRows", change.rows) for change in changes]
@@ -183,7 +189,7 @@ def _added_at_once(changes: Sequence[LabelChange]) -> LabelChange:
     came = [rows.documents for rows in every]
     documents = [some for some in came if some is not None]
     return LabelChange(
-        kind=ADD,
+        kind=changes[0].kind,
         labels=np.concatenate([change.labels for change in changes]),
         rows=LabelRows(
             texts=[text for rows in every for text in rows.texts],
