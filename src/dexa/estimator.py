@@ -1,10 +1,8 @@
 """`Dexa`: the one class most users need, to fit, ask, evaluate, save and load."""
 
-# Over 300 lines: the one class most users see, with what each of its methods takes and raises.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, final
@@ -13,20 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 
-from dexa import metrics, recipes
+from dexa import recipes
 from dexa.data import Dataset
-from dexa.encoders import TextEncoder, open_encoder, transformer_width
+from dexa.encoders import open_encoder, transformer_width
 from dexa.errors import DataError
 from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
+from dexa.examples import examples_of, holds_titles, tokens_of
 from dexa.model import open_model
-from dexa.preparation import are_tokens_of, prepared_tokens
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray
 from dexa.trained import Trained
-from dexa.training import Examples, Resources, choose_device, told_when_full, train
+from dexa.training import Resources, choose_device, told_when_full, train
 from dexa.types import Progress, Silence, TopK
-
-_TITLE_WORDS = 20
 
 
 @final
@@ -107,7 +103,7 @@ class Dexa(Trained):
         self._journal = None
         with told_when_full():
             self._model = train(
-                _examples(dataset, encoder, progress),
+                examples_of(dataset, encoder, progress),
                 encoder,
                 recipe,
                 seed=self.seed,
@@ -128,7 +124,7 @@ class Dexa(Trained):
             documents=dataset.train.n_labelled,
             labels=dataset.n_labels,
             width=transformer_width(recipe.encoder.name),
-            titles=_holds_titles(dataset),
+            titles=holds_titles(dataset),
         )
         return completed(recipe, size)
 
@@ -218,7 +214,7 @@ class Dexa(Trained):
                 expected=f"the {len(self.model.frequency):,} labels of the model",
                 path=dataset.folder,
             )
-        tokens = _tokens(dataset, self.model.encoder, progress or Silence())["tst_doc"]
+        tokens = tokens_of(dataset, self.model.encoder, progress or Silence())["tst_doc"]
         page = None
         if report is not None:
             facts = {"recipe": self.model.recipe.to_json(), **self.model.facts}
@@ -280,68 +276,9 @@ def _check_question(texts: object, k: int) -> None:
         raise DataError(f"k is {k}", expected="at least 1")
 
 
-def _holds_titles(dataset: Dataset) -> bool:
-    """Whether texts are titles: by the fields that were chosen, else by their length."""
-    if "title" in dataset.fields:
-        return tuple(dataset.fields) == ("title",)
-    assert dataset.train is not None
-    if dataset.train.texts is None:
-        return False
-    words = [len(text.split()) for text in itertools.islice(dataset.train.texts, 1_000)]
-    return bool(np.quantile(words, 0.95) <= _TITLE_WORDS)
-
-
 def _told(recipe: Recipe, seed: int, device: str) -> Iterable[str]:
     """A run's first lines: every choice it was given or took."""
     yield f"recipe {recipe.name}, seed {seed}, device {device}"
     for part in ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "fusion", "index"):
         values = dataclasses.asdict(getattr(recipe, part))
         yield f"{part}: " + ", ".join(f"{key} {value}" for key, value in values.items())
-
-
-def _examples(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Examples:
-    tokens = _tokens(dataset, encoder, progress)
-    split = dataset.train
-    assert split is not None
-    return Examples(
-        documents=tokens["trn_doc"],
-        labels=tokens["lbl"],
-        truth=split.labels,
-        filter_pairs=split.filter_pairs,
-        document_texts=split.texts,
-        label_texts=dataset.label_texts,
-        facts={
-            "name": dataset.name,
-            "fields": list(dataset.fields),
-            "documents": split.n_documents,
-            "labels": dataset.n_labels,
-            "pairs": int(split.labels.nnz),
-        },
-        propensity=metrics.propensity_constants(dataset.name),
-    )
-
-
-def _tokens(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[str, TokenArray]:
-    """Tokens of all texts: those `dexa prepare` wrote where they fit, else made now."""
-    prepared = None
-    if dataset.folder is not None:
-        prepared = prepared_tokens(
-            dataset.folder, encoder.tokenizer, dataset.fields, progress=progress
-        )
-    if prepared is not None and are_tokens_of(dataset, prepared):
-        return prepared
-    texts = {
-        "trn_doc": dataset.train and dataset.train.texts,
-        "tst_doc": dataset.test and dataset.test.texts,
-        "lbl": dataset.label_texts,
-    }
-    if texts["lbl"] is None:
-        raise DataError(
-            "neither label texts nor token files that fit the encoder and the label files",
-            do="prepare the data set with this encoder",
-            path=dataset.folder,
-        )
-    progress.note("texts are tokenised; `dexa prepare` does that once and for all")
-    return {
-        name: encoder.tokenizer(several) for name, several in texts.items() if several is not None
-    }

@@ -30,12 +30,13 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
     """
     label = int(named_labels(model, [name])[0])
     vectors = model.encode_documents([text])
-    asked = model.scorers.ask(vectors, [text])
-    found = asked.best(model.recipe.fusion.candidates, model.shown)
+    asked = model.scorers.ask(vectors, [text], model.shown)
+    found = asked.best(model.recipe.fusion.candidates)
     used = [torch.from_numpy(found[scorer].labels) for scorer in model.recipe.fusion.scorers]
     proposed = union(used)
     labels = union([proposed, torch.tensor([[label]])])
-    candidates = asked.scored(labels[labels != NO_LABEL][None])
+    # a hidden label is scored too, so that it can be explained
+    candidates = model.scorers.ask(vectors, [text]).scored(labels[labels != NO_LABEL][None])
     column = int((candidates.labels[0] == label).nonzero())
     every = torch.arange(candidates.labels.shape[1], device=model.device)[None]
     fused = model.fusion.scores(candidates, every)[0]

@@ -221,7 +221,7 @@ class Model:
 
     def _among_shown(self, allowed: Allowed | None) -> Allowed | None:
         """Those of the allowed labels that are not hidden."""
-        if self.shown is None or allowed is None:
+        if allowed is None or self.shown is None:
             return self.shown if allowed is None else allowed
         chosen = torch.as_tensor(allowed).cpu().numpy()
         fits = chosen.shape == self.shown.shape  # if not, the index says what is wrong
