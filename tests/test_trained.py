@@ -271,6 +271,15 @@ def test_renaming_keeps_what_documents_taught(folder: Path) -> None:
         assert abs(mine.weights - theirs.weights).max() < 1e-5
 
 
+def test_a_hidden_label_stays_hidden_when_it_is_renamed(folder: Path) -> None:
+    model = opened(folder)
+    model.hide([3])
+    model.rename_label(3, "the market museum")
+    assert 3 not in model.predict(["the market museum"], 24).labels
+    assert [label.id for label in model.labels() if label.hidden] == [3]
+    assert_same(model, opened(folder))
+
+
 # names
 
 
@@ -356,6 +365,18 @@ def test_changes_are_in_the_folder_at_once(folder: Path) -> None:
     change_everything(model)
     assert_same(model, opened(folder))
     assert np.isfinite(model.predict(ASKED, 5).scores).all()
+
+
+def test_many_changes_of_a_kind_are_made_at_once(folder: Path) -> None:
+    model = opened(folder)
+    for number in range(3):
+        model.add_labels([f"the {number} museum"], [["the harbour", f"museum {number}"]])
+    for text in ("amber motor", "amber machine"):
+        model.rename_label(2, text)
+    model.rename_label("the 1 museum", "the harbour museum")
+    for label in (4, 7, "the 2 museum"):
+        model.remove_labels([label])
+    assert_same(model, opened(folder))
 
 
 def test_saving_makes_one_whole_of_it(folder: Path, tmp_path: Path) -> None:

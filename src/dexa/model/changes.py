@@ -95,11 +95,13 @@ def applied(model: Model, changes: Sequence[LabelChange]) -> Model:
     """
     for kind, several in groupby(changes, key=lambda change: change.kind):
         run = list(several)
-        if kind == RENAME:
-            last = {int(change.labels[0]): change for change in run}
-            run = list(last.values())
-        for change in [_at_once(run)] if kind in (ADD, RENAME) else run:
-            model = _after(model, change)
+        if kind == RENAME:  # of each label, the last counts
+            run = list({int(change.labels[0]): change for change in run}.values())
+        if kind in _STATES:
+            labels = np.unique(np.concatenate([change.labels for change in run]))
+            model = _after(model, of_state(kind, labels))
+        else:
+            model = _after(model, _at_once(run))
     return model
 
 
@@ -141,7 +143,7 @@ def _with_rows(model: Model, labels: NDArray[np.int64], rows: LabelRows) -> Mode
         bank=AuxiliaryBank(model.bank.vectors, vectors),
         frequency=counts,
         label_texts=texts,
-        states=with_values(model.states, labels, np.zeros(len(labels), np.uint8)),
+        states=np.append(model.states, np.zeros(len(counts) - len(model.states), np.uint8)),
         document_texts=known,
     )
 

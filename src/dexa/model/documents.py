@@ -9,6 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import final, overload
 
+from dexa.errors import ModelFolderError
+from dexa.storage import sha256
+
 DOCUMENTS = "documents.jsonl.gz"
 
 
@@ -17,15 +20,19 @@ class StoredTexts(Sequence[str]):
     """The texts of a file that `write_texts` wrote.
 
     Args:
-        path: of the file, which may not be there any more when texts are asked for only if they
-            were asked for before.
+        path: of the file.
+        checksum: of the file, so that texts of another model that has taken its place are refused.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, checksum: str) -> None:
+        self._path, self._checksum = path, checksum
 
     @cached_property
     def _texts(self) -> list[str]:
+        if not self._path.is_file() or sha256(self._path) != self._checksum:
+            raise ModelFolderError(
+                "changed since the model was opened", do="open the model again", path=self._path
+            )
         with gzip.open(self._path, "rt", encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
@@ -41,11 +48,6 @@ class StoredTexts(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts)
-
-
-def stored_texts(path: Path) -> StoredTexts | None:
-    """The texts of a file; None where there is none."""
-    return StoredTexts(path) if path.is_file() else None
 
 
 def write_texts(path: Path, texts: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ from dexa.errors import DataError, MissingFileError, ModelFolderError
 from dexa.fusion import BoostedFusion, Calibration, DecisionTree, Forest, TreeFusion
 from dexa.index import load_index
 from dexa.model.card import model_card
-from dexa.model.documents import DOCUMENTS, stored_texts, write_texts
+from dexa.model.documents import DOCUMENTS, StoredTexts, write_texts
 from dexa.model.further import further_tensors, opened_further
 from dexa.model.journal import no_writers
 from dexa.model.parts import Model
@@ -180,7 +180,9 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
         label_texts=_label_texts(folder, len(labels["frequency"])),
         calibration=_calibration(folder / "calibration.safetensors"),
         states=_states(labels),
-        document_texts=stored_texts(folder / DOCUMENTS),
+        document_texts=StoredTexts(folder / DOCUMENTS, files[DOCUMENTS])
+        if DOCUMENTS in (files := described["files"])
+        else None,
         facts=described["facts"],
         history=_read_lines(folder / _LOG),
     )
