@@ -38,12 +38,15 @@ def main() -> None:
     parser.add_argument("--recipe", default="dexa_plus")
     parser.add_argument("--encoder", default="bag")
     parser.add_argument("--epochs", type=int, default=5, help="of the encoder stage")
+    parser.add_argument("--documents", type=int, help="train on so many, drawn, and their labels")
     parser.add_argument("--seed", type=int, default=108)
     parser.add_argument("--held-out", action="store_true", help="figures on documents of train")
     parser.add_argument("--shrinkage", type=float, nargs="+", default=[Choice().shrinkage])
     parser.add_argument("--work", type=Path, default=Path("labels-work"), help="keeps the models")
     options = parser.parse_args()
     whole = load_dataset(DATA, fields=FIELDS["titles"])
+    if options.documents:
+        whole = smaller(whole, options.documents, options.seed)
     dataset = held_out(whole)
     gone = np.random.default_rng(options.seed).random(whole.n_labels) < SHARE
     late = gone & with_own_text(whole)
@@ -87,18 +90,33 @@ def with_own_text(dataset: Dataset) -> np.ndarray:
 
 def without(dataset: Dataset, late: np.ndarray) -> Dataset:
     """The data set as it was before the late labels came."""
-    kept = np.flatnonzero(~late)
-    place = np.full(len(late), -1)
-    place[kept] = np.arange(len(kept))
-    pairs = dataset.train.filter_pairs
-    pairs = pairs[~late[pairs[:, 1]]]
-    train = Split(
-        labels=csr_array(dataset.train.labels[:, kept]),
-        texts=dataset.train.texts,
-        filter_pairs=np.stack([pairs[:, 0], place[pairs[:, 1]]], axis=1),
-    )
-    texts = [dataset.label_texts[label] for label in kept]
-    return replace(dataset, train=train, test=None, label_texts=texts, folder=None)
+    return replace(with_labels(dataset, ~late), test=None)
+
+
+def smaller(dataset: Dataset, documents: int, seed: int) -> Dataset:
+    """A data set of some training documents, the labels they have, and the test split of these."""
+    rows = np.random.default_rng(seed).permutation(dataset.train.n_documents)[:documents]
+    train = rows_of(dataset.train, np.sort(rows))
+    kept = np.bincount(train.labels.indices, minlength=dataset.n_labels) > 0
+    dataset = with_labels(replace(dataset, train=train), kept)
+    having = np.flatnonzero(np.diff(dataset.test.labels.indptr))
+    return replace(dataset, test=rows_of(dataset.test, having))
+
+
+def with_labels(dataset: Dataset, kept: np.ndarray) -> Dataset:
+    """The same documents with some of the labels, bool ``[L]``, alone."""
+    place = np.where(kept, np.cumsum(kept) - 1, -1)
+    splits = {}
+    for name in ("train", "test"):
+        split = getattr(dataset, name)
+        pairs = split.filter_pairs[kept[split.filter_pairs[:, 1]]]
+        splits[name] = Split(
+            labels=csr_array(split.labels[:, np.flatnonzero(kept)]),
+            texts=split.texts,
+            filter_pairs=np.stack([pairs[:, 0], place[pairs[:, 1]]], axis=1),
+        )
+    texts = [dataset.label_texts[label] for label in np.flatnonzero(kept)]
+    return replace(dataset, **splits, label_texts=texts, folder=None)
 
 
 def some_of(split: Split, late: np.ndarray, seed: int) -> Split:

@@ -239,6 +239,32 @@ def test_refuses_a_choice_that_is_none(index) -> None:
             searched.search(vectors(2, 4, 1), 3, allowed)
 
 
+@pytest.mark.parametrize("index", INDEXES)
+def test_some_labels_get_other_vectors(index) -> None:
+    """A new index answers by them; the old one, and what was removed, stay."""
+    before = vectors(300, 16, seed=3)
+    old = index(before)
+    old.remove([7])
+    places, fresh = np.array([5, 299]), vectors(2, 16, seed=4)
+    new = old.changed(places, fresh)
+    after = before.clone()
+    after[places] = fresh
+    living = torch.ones(300, dtype=torch.bool)
+    living[7] = False
+    queries = torch.cat([fresh, vectors(10, 16, seed=5)])
+    for one, rows in ((new, after), (old, before)):
+        assert type(one) is index
+        assert torch.equal(one.vectors, rows)
+        assert one.removed.nonzero()[:, 0].tolist() == [7]
+        labels, _ = brute_force(queries, rows, 3, living)
+        assert recall(one.search(queries, 3).labels, labels) >= 0.98
+    assert new.search(fresh, 1).labels[:, 0].tolist() == [5, 299]
+    with pytest.raises(InputError, match="label ids from 300"):
+        old.changed(np.array([300]), fresh[:1])
+    with pytest.raises(DataError, match="not finite"):
+        old.changed(np.array([3]), fresh[:1] * torch.nan)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("index", INDEXES)
 def test_added_labels_follow(index, device: str, scan: str) -> None:

@@ -25,8 +25,11 @@ from dexa.lexical import (
     Mentions,
     SparseLinear,
     TextFeatures,
+    unseen_labels,
+    weights_of_texts,
 )
 from dexa.lexical.candidates import Candidates, meet
+from dexa.lexical.rows import with_rows
 from dexa.lexical.support import find_support
 from dexa.metrics import chosen
 from dexa.types import NO_LABEL
@@ -354,3 +357,59 @@ def test_nothing_to_learn_from() -> None:
 def test_settings_that_cannot_be(name: str) -> None:
     with pytest.raises(RecipeError, match=name):
         replace(FIT, **{name: 0})
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**16), more=st.integers(0, 3))
+def test_rows_change_and_the_others_stay(seed: int, more: int) -> None:
+    draw = np.random.default_rng(seed)
+    old = (draw.random((5, 4)) * (draw.random((5, 4)) < 0.5)).astype(np.float32)
+    places = np.append(np.flatnonzero(draw.random(5) < 0.4), 5 + np.arange(more))
+    draw.shuffle(places)
+    fresh = draw.random((len(places), 4)).astype(np.float32) * (draw.random((len(places), 4)) < 0.5)
+    expected = np.zeros((5 + more, 4), np.float32)
+    expected[:5] = old
+    for place, row in zip(places, fresh, strict=True):
+        expected[place] = row
+    found = with_rows(csr_array(old), places, csr_array(fresh.astype(np.float32)))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.toarray(), expected)
+    assert found.has_sorted_indices
+    search = LabelSearch.over(csr_array(old)).changed(places, csr_array(fresh.astype(np.float32)))
+    np.testing.assert_array_equal(search.by_feature.toarray(), expected.T)
+
+
+def test_features_have_names() -> None:
+    features = TextFeatures.fit(SOME, TITLES)
+    groups = features.groups
+    for place in range(len(features)):
+        name = features.name(place)
+        found = features.transform([name.strip("<>")]).toarray()[0]
+        if GROUPS[groups[place]] == "words":
+            assert found[place] > 0 or features.weights[place] == 0
+        elif GROUPS[groups[place]] == "pairs":
+            assert name.split(" ")[0] in features.words
+            assert name.split(" ")[1] in features.words
+            assert found[place] > 0 or features.weights[place] == 0
+        else:
+            assert name in features.parts
+
+
+def test_weights_of_labels_that_come_later() -> None:
+    """Of a text alone, and of text and documents: what the prior says, and no more."""
+    features = TextFeatures.fit([*SOME, *LABELS], TITLES)
+    prior = np.random.default_rng(0).random(14)
+    texts = features.transform(["green castle", "42 castle"])
+    nobody = csr_array((0, 2), dtype=np.float32)
+    none = csr_array((0, len(features)), dtype=np.float32)
+    bare = unseen_labels(prior, none, texts, nobody, features.groups)
+    given = weights_of_texts(prior, texts, np.zeros(2, np.int64), features.groups)
+    kind = features.groups
+    expected = prior[kind] * texts.toarray()
+    np.testing.assert_allclose(given.toarray(), expected, rtol=1e-5)
+    slight = np.abs(expected) < 0.05 * np.abs(expected).max(axis=1, keepdims=True)
+    np.testing.assert_allclose(bare.weights.toarray(), np.where(slight, 0, expected), rtol=1e-5)
+    np.testing.assert_allclose(bare.bias, prior[[12, 12]], rtol=1e-5)
+    often = weights_of_texts(prior, texts, np.array([3, 3]), features.groups).toarray()
+    full = (prior[kind] + prior[3 + kind] * np.log(4)) * texts.toarray()
+    np.testing.assert_allclose(often, full, rtol=1e-5)

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from dexa.errors import DataError, InputError, MissingFileError, StorageError
 from dexa.storage import (
+    append_line,
     atomic_file,
     atomic_folder,
     disk_errors,
+    locked,
     read_json,
     settle_folder,
     sha256,
@@ -225,3 +227,28 @@ def test_the_checksum_is_sha256(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5_000
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_lines_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new" / "lines"
+    append_line(path, b"one", after=0)
+    append_line(path, b"two", after=4)
+    assert path.read_bytes() == b"one\ntwo\n"
+    with path.open("ab") as file:
+        file.write(b"a torn li")
+    append_line(path, b"three", after=8)
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="could not be written: No space left"):
+        append_line(path, b"four", after=14)
+
+
+def test_whoever_has_a_lock_may_take_it_again(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), locked(tmp_path / "lock"):
+        pass
+    with locked(tmp_path / "lock"):
+        assert names(tmp_path) == ["lock"]

@@ -99,7 +99,7 @@ class FaissIndex(VectorIndex):
         self._graph.add(new.cpu().numpy())
 
     def _over(self, vectors: torch.Tensor) -> FaissIndex:
-        return FaissIndex(vectors, effort=self._effort)
+        return FaissIndex(vectors, effort=self.effort)
 
     def _arguments(self) -> dict[str, Any]:
         return {"effort": self.effort}

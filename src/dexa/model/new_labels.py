@@ -36,7 +36,7 @@ class Choice:
     """
 
     auxiliary: bool = False
-    shrinkage: float = 1.0
+    shrinkage: float = 3.0
 
 
 def addition(
@@ -154,14 +154,15 @@ def _documents(
 def _classifiers(
     embeddings: torch.Tensor, documents: torch.Tensor, belongs: csr_array, shrinkage: float
 ) -> torch.Tensor:
-    """Unit classifiers ``[n, D]`` by the documents of each label."""
+    """Unit classifiers ``[n, D]`` by the documents of each label; the label embedding without."""
     if not len(documents):
         return embeddings
     rows, labels = (torch.from_numpy(ids.astype(np.int64)) for ids in belongs.nonzero())
     sums = (shrinkage * embeddings).index_add(
         0, labels.to(embeddings.device), documents[rows.to(documents.device)]
     )
-    return F.normalize(sums, dim=1)
+    having = torch.from_numpy(np.bincount(belongs.indices, minlength=len(sums)) > 0)
+    return torch.where(having.to(sums.device)[:, None], F.normalize(sums, dim=1), embeddings)
 
 
 def _linear(
