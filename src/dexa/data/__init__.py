@@ -12,6 +12,7 @@ from dexa.data.features import TextFeatures, fit_features
 from dexa.data.files import DataWarning
 from dexa.data.filters import read_filter_pairs, write_filter_pairs
 from dexa.data.forms import Form, convert
+from dexa.data.links import Linked, write_linked
 from dexa.data.matrix import read_label_matrix, read_matrix, write_matrix
 from dexa.data.npz import read_npz, write_npz
 from dexa.data.rows import Row, Source
@@ -30,6 +31,7 @@ __all__ = [
     "DataWarning",
     "Dataset",
     "Form",
+    "Linked",
     "Row",
     "SingleFile",
     "Source",
@@ -52,6 +54,7 @@ __all__ = [
     "read_token_vectors",
     "read_vocabulary",
     "write_filter_pairs",
+    "write_linked",
     "write_matrix",
     "write_npz",
     "write_single_file",

@@ -6,37 +6,17 @@ README; what they give is equal byte for byte to the bundled files, once those a
 
 from __future__ import annotations
 
-import gzip
-import json
-import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from dexa.data.files import text_lines
-from dexa.data.filters import write_filter_pairs
+from dexa.data.links import Linked, write_linked
 from dexa.errors import DataError, MissingFileError
-from dexa.storage import atomic_file
 
 _PARTS = ("noun", "verb", "adj", "adv")
-_SEED = 7
-_TEST_TENTHS = 3
 _MARKER = re.compile(r"\((?:a|p|ip)\)$")
 _LICENCE = "  "
-
-
-class _Synset(NamedTuple):
-    """A set of synonyms; `targets` are the uids its pointers lead to, sorted, itself excluded."""
-
-    uid: str
-    title: str
-    content: str
-    targets: list[str]
-    path: Path
-    line: int
 
 
 def build_wordnet(dict_folder: str | Path, output_folder: str | Path) -> None:
@@ -55,22 +35,10 @@ def build_wordnet(dict_folder: str | Path, output_folder: str | Path) -> None:
         StorageError: the disk refused.
     """
     synsets = _read_synsets(Path(dict_folder))
-    linked = [synset for synset in synsets if synset.targets]
-    train, test = _split(linked)
-    label_uids = sorted({target for synset in train for target in synset.targets})
-    ids = {uid: i for i, uid in enumerate(label_uids)}
-    test = [synset for synset in test if any(target in ids for target in synset.targets)]
-    by_uid = {synset.uid: synset for synset in synsets}
-    folder = Path(output_folder)
-    _write_json_lines(folder / "lbl.json.gz", (_item(by_uid[uid]) for uid in label_uids))
-    for stem, word, part in (("trn", "train", train), ("tst", "test", test)):
-        _write_json_lines(folder / f"{stem}.json.gz", (_document(synset, ids) for synset in part))
-        own = [(row, ids[synset.uid]) for row, synset in enumerate(part) if synset.uid in ids]
-        pairs = np.array(own, np.int64).reshape(-1, 2)
-        write_filter_pairs(folder / f"filter_labels_{word}.txt", pairs)
+    write_linked(synsets, {synset.uid: synset for synset in synsets}, output_folder)
 
 
-def _read_synsets(folder: Path) -> list[_Synset]:
+def _read_synsets(folder: Path) -> list[Linked]:
     """All synsets in file order; their pointers lead to one another."""
     paths = [folder / f"data.{part}" for part in _PARTS]
     for path in paths:
@@ -81,26 +49,27 @@ def _read_synsets(folder: Path) -> list[_Synset]:
                 do="install Debian's package wordnet-base and give /usr/share/wordnet",
                 path=path,
             )
-    synsets = [synset for path in paths for synset in _parse_file(path)]
-    known = {synset.uid for synset in synsets}
-    for synset in synsets:
+    found = [(path, *parsed) for path in paths for parsed in _parse_file(path)]
+    known = {synset.uid for _, _, synset in found}
+    for path, line, synset in found:
         for target in synset.targets:
             if target not in known:
                 raise DataError(
                     f"a pointer to {target}, which is not there",
                     expected="pointers to synsets of the same database",
-                    path=synset.path,
-                    line=synset.line,
+                    path=path,
+                    line=line,
                 )
-    return synsets
+    return [synset for _, _, synset in found]
 
 
-def _parse_file(path: Path) -> Iterator[_Synset]:
+def _parse_file(path: Path) -> Iterator[tuple[int, Linked]]:
+    """The synsets of a file, with the lines they stand on."""
     for number, line in text_lines(path):
         if line.startswith(_LICENCE):
             continue
         try:
-            yield _parse(line, path, number)
+            yield number, _parse(line)
         except (ValueError, IndexError) as error:
             raise DataError(
                 f"not a synset: {line.strip()[:60]!r}",
@@ -110,7 +79,7 @@ def _parse_file(path: Path) -> Iterator[_Synset]:
             ) from error
 
 
-def _parse(line: str, path: Path, number: int) -> _Synset:
+def _parse(line: str) -> Linked:
     """One line of a data file, as wndb(5WN) describes it.
 
     ``offset lex_filenum ss_type w_cnt (word lex_id)… p_cnt (symbol offset pos src/tgt)… | gloss``,
@@ -128,13 +97,11 @@ def _parse(line: str, path: Path, number: int) -> _Synset:
     uid = _uid(words[0], words[2])
     targets = {_uid(*pair) for pair in zip(pointers[1::4], pointers[2::4], strict=True)}
     names = dict.fromkeys(_MARKER.sub("", lemma).replace("_", " ") for lemma in lemmas)
-    return _Synset(
+    return Linked(
         uid=uid,
         title=", ".join(names),
         content=gloss.strip(),
         targets=sorted(targets - {uid}),
-        path=path,
-        line=number,
     )
 
 
@@ -144,32 +111,3 @@ def _uid(offset: str, part_of_speech: str) -> str:
     if letter not in ("n", "v", "a", "r"):
         raise ValueError(part_of_speech)
     return f"{int(offset):08d}-{letter}"
-
-
-def _split(synsets: list[_Synset]) -> tuple[list[_Synset], list[_Synset]]:
-    """Train and test, three tenths of them, each in file order."""
-    order = list(range(len(synsets)))
-    random.Random(_SEED).shuffle(order)
-    n_test = len(order) * _TEST_TENTHS // 10
-    test, train = sorted(order[:n_test]), sorted(order[n_test:])
-    return [synsets[i] for i in train], [synsets[i] for i in test]
-
-
-def _item(synset: _Synset) -> dict[str, Any]:
-    return {"uid": synset.uid, "title": synset.title, "content": synset.content}
-
-
-def _document(synset: _Synset, ids: dict[str, int]) -> dict[str, Any]:
-    labels = [ids[target] for target in synset.targets if target in ids]
-    return {**_item(synset), "target_ind": labels, "target_rel": [1.0] * len(labels)}
-
-
-def _write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Gzipped JSON lines; without name and time in the header, equal records give equal bytes."""
-    with (
-        atomic_file(path) as draft,
-        draft.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file,
-    ):
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n")
