@@ -1,11 +1,13 @@
-"""Accuracy and time of recipes on the bundled data set, one row a run.
+"""Accuracy and time of recipes on the bundled data set, or on any other, one row a run.
 
     python benchmarks/accuracy.py --run titles,bag,dexa,20 --run titles,bag,ngame,20 --seeds 1 2 3
+    python benchmarks/accuracy.py --run further/FOLDOC,bag,dexa_plus,default
 
-A run is ``FIELDS,ENCODER,RECIPE,EPOCHS[,field=value…]``: ``titles`` or ``full``, ``bag`` or
-``minilm``, ``dexa``, ``dexa_plus`` or ``ngame``, epochs of the encoder stage. Figures are those of
-the test split after its filter, or with ``--held-out`` those of a tenth of train that no run sees,
-for choices. Every row is appended to ``--output`` as a line of JSON; a table is printed at the end.
+A run is ``DATA,ENCODER,RECIPE,EPOCHS[,field=value…]``: ``titles`` or ``full`` of the bundled data
+set, or the folder of another; ``bag`` or ``minilm``; ``dexa``, ``dexa_plus`` or ``ngame``; epochs
+of the encoder stage, or ``default``. Figures are those of the test split after its filter, or with
+``--held-out`` those of a tenth of train that no run sees, for choices. Every row is appended to
+``--output`` as a line of JSON; a table is printed at the end.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dexa import Dataset, Dexa, load_dataset, recipes
@@ -53,13 +56,14 @@ def run(
     text: str, seed: int, options: argparse.Namespace, datasets: dict[str, Dataset]
 ) -> dict[str, object]:
     """Train and evaluate one recipe."""
-    fields, encoder, name, epochs, *changes = text.split(",")
-    if fields not in datasets:
-        whole = load_dataset(DATA, fields=FIELDS[fields])
-        datasets[fields] = held_out(whole) if options.held_out else whole
-    dataset = datasets[fields]
-    settings = dict(change.split("=") for change in changes)
-    settings["encoder_stage.epochs"] = epochs
+    data, encoder, name, epochs, *changes = text.split(",")
+    if data not in datasets:
+        whole = load_dataset(DATA if data in FIELDS else Path(data), fields=FIELDS.get(data))
+        datasets[data] = held_out(whole) if options.held_out else whole
+    dataset = datasets[data]
+    settings = dict(change.split("=", maxsplit=1) for change in changes)
+    if epochs != "default":
+        settings["encoder_stage.epochs"] = epochs
     settings["encoder.name"] = {"bag": f"bag:{options.minilm}", "minilm": options.minilm}[encoder]
     recipe = getattr(recipes, name)().changed(settings)
     started, cpu = time.perf_counter(), time.process_time()
@@ -85,18 +89,33 @@ def run(
     }
 
 
-def held_out(dataset: Dataset, share: float = 0.1) -> Dataset:
+def split_off(dataset: Dataset, share: float = 0.1) -> Dataset:
     """Train without a tenth of its documents, which stand in for the test split."""
     assert dataset.train is not None
-    documents = dataset.train.labels.shape[0]
-    out = np.random.default_rng(0).random(documents) < share
-    parts = [rows_of(dataset.train, np.flatnonzero(chosen)) for chosen in (~out, out)]
-    return replace(dataset, train=parts[0], test=parts[1])
+    out = np.random.default_rng(0).random(dataset.train.n_documents) < share
+    train, test = (rows_of(dataset.train, np.flatnonzero(chosen)) for chosen in (~out, out))
+    return replace(dataset, train=train, test=test)
 
 
-def rows_of(split: Split, rows: np.ndarray) -> Split:
+def held_out(dataset: Dataset, share: float = 0.1) -> Dataset:
+    """The same over the labels that train still has a document of, as in a real test split.
+
+    Otherwise half of the labels held out could be such as nobody was trained on, and label texts
+    would seem to be all.
+    """
+    assert dataset.label_texts is not None
+    split = split_off(dataset, share)
+    assert split.train is not None and split.test is not None
+    known = np.unique(split.train.labels.indices)
+    train, test = (_over(part, known) for part in (split.train, split.test))
+    texts = [dataset.label_texts[label] for label in known]
+    return replace(split, train=train, test=test, label_texts=texts, folder=None)
+
+
+def rows_of(split: Split, rows: NDArray[np.integer]) -> Split:
+    """Some documents of a split."""
     assert split.texts is not None
-    place = np.full(split.labels.shape[0], -1)
+    place = np.full(split.n_documents, -1)
     place[rows] = np.arange(len(rows))
     pairs = split.filter_pairs[place[split.filter_pairs[:, 0]] >= 0]
     return Split(
@@ -104,6 +123,17 @@ def rows_of(split: Split, rows: np.ndarray) -> Split:
         texts=[split.texts[row] for row in rows],
         filter_pairs=np.stack([place[pairs[:, 0]], pairs[:, 1]], axis=1),
     )
+
+
+def _over(split: Split, known: NDArray[np.integer]) -> Split:
+    """A split over some of its labels, with the documents that have one of them."""
+    place = np.full(split.n_labels, -1)
+    place[known] = np.arange(len(known))
+    pairs = split.filter_pairs
+    pairs = np.stack([pairs[:, 0], place[pairs[:, 1]]], axis=1)[place[pairs[:, 1]] >= 0]
+    labels = csr_array(split.labels[:, known])
+    part = replace(split, labels=labels, filter_pairs=pairs)
+    return rows_of(part, np.flatnonzero(np.diff(labels.indptr)))
 
 
 def table(rows: list[dict]) -> list[str]:

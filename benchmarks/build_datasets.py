@@ -4,9 +4,9 @@
     apt-get -o Acquire::Languages=en update
     python benchmarks/build_datasets.py --output further
 
-Each is a folder that ``dexa train`` takes; the split is seeded and the order sorted, so that equal
-packages give equal bytes. ``--root`` is the folder that the packages were unpacked in, for those who
-do not want to install them (``dpkg-deb -x PACKAGE.deb FOLDER``).
+Each is a folder that ``dexa train`` takes; the split is seeded and the order is that of the source,
+so that equal packages give equal bytes. ``--root`` is the folder that the packages were unpacked
+in, for those who do not want to install them (``dpkg-deb -x PACKAGE.deb FOLDER``).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from accuracy import DATA, FIELDS, held_out, rows_of
+from accuracy import DATA, FIELDS, rows_of, split_off
 from dexa import Dataset, Dexa, load_dataset, metrics, recipes
 from dexa.data import Split
 from dexa.model import Choice, addition, applied
@@ -47,7 +47,7 @@ def main() -> None:
     whole = load_dataset(DATA, fields=FIELDS["titles"])
     if options.documents:
         whole = smaller(whole, options.documents, options.seed)
-    dataset = held_out(whole)
+    dataset = split_off(whole)
     gone = np.random.default_rng(options.seed).random(whole.n_labels) < SHARE
     late = gone & with_own_text(whole)
     asked = dataset.test if options.held_out else whole.test

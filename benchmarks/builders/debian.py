@@ -1,8 +1,8 @@
-"""Two data sets from the package lists of a Debian release: what a package needs, what goes with it.
+"""Two data sets from the package lists of a Debian release: what a package needs, what suits it.
 
 ``DebianDepends``: a long description → the packages that it depends on, of which a few (the C
-library, Perl, Python) are needed by most. ``DebianSuggestsTitles``: a name and a line → the packages
-that it recommends or suggests, most of them rare.
+library, Perl, Python) are needed by most. ``DebianSuggestsTitles``: a name and a line → the
+packages that it recommends or suggests, most of them rare.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from pathlib import Path
 
 from builders.dictd import one_line
 from dexa.data import Linked, write_linked
+from dexa.data.files import text_lines
 from dexa.errors import DataError, MissingFileError
 
 DEPENDS, SUGGESTS = "DebianDepends", "DebianSuggestsTitles"
 _LISTS = "var/lib/apt/lists"
 _HELPER = "/usr/lib/apt/apt-helper"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_PACKED = (".lz4", ".xz", ".bz2", ".zst")
 _LONG = 80
 
 Paragraph = dict[str, str]
@@ -99,6 +101,8 @@ def _list(lists: Path, pattern: str) -> Path:
 
 def _lines(path: Path) -> Iterable[str]:
     """The lines of a list, however apt has packed it."""
+    if not path.name.endswith(_PACKED):
+        return (line for _, line in text_lines(path))
     command = [_HELPER, "cat-file", str(path)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return output.decode().split("\n")

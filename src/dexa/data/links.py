@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dexa.data.filters import write_filter_pairs
+from dexa.errors import DataError
 from dexa.storage import atomic_file
 
 _SEED = 7
@@ -56,6 +57,7 @@ def write_linked(
         folder: where to write; made when it is not there.
 
     Raises:
+        DataError: no test document is left.
         StorageError: the disk refused.
     """
     train, test = _split([document for document in documents if document.targets])
@@ -63,6 +65,12 @@ def write_linked(
     ids = {uid: i for i, uid in enumerate(label_uids)}
     test = [document for document in test if any(target in ids for target in document.targets)]
     folder = Path(folder)
+    if not test:
+        raise DataError(
+            f"{len(train)} documents to train on, none to test on",
+            expected="at least 4 things that link, with targets in common",
+            path=folder,
+        )
     _write_json_lines(folder / "lbl.json.gz", (_item(labels[uid]) for uid in label_uids))
     for stem, word, part in (("trn", "train", train), ("tst", "test", test)):
         _write_json_lines(folder / f"{stem}.json.gz", (_document(item, ids) for item in part))
