@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from accuracy import held_out
-from peers import PEERS, figures, padded, task_of
 
+from accuracy import held_out
 from dexa import Dataset
 from dexa.types import NO_LABEL
+from peers import PEERS, figures, padded, task_of
 
 WORDS = ("ape", "bee", "cow", "doe", "elk", "fox")
 
