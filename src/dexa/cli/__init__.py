@@ -21,6 +21,7 @@ from dexa.cli.info import info
 from dexa.cli.labels import add, hide, list_, remove, rename, show
 from dexa.cli.predict import predict
 from dexa.cli.prepare import prepare
+from dexa.cli.serve import serve
 from dexa.cli.train import train
 
 COMMANDS = (
@@ -35,6 +36,7 @@ COMMANDS = (
     info,
     convert,
     demo,
+    serve,
 )
 DATASET_COMMANDS = (wordnet,)
 LABEL_COMMANDS = (add, remove, rename, hide, show, list_)

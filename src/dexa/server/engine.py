@@ -1,0 +1,206 @@
+"""What the model answers to each kind of request; the one thread of `Batcher` calls it.
+
+All that is asked of a model, and all that changes it, goes through `Engine.compute`, so that no
+request ever sees half a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate, chain, pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec import structs
+from numpy.typing import NDArray
+
+from dexa.estimator import Dexa
+from dexa.model import FUSION
+from dexa.server.jobs import Add, Ask, Draw, Encode, Explain, Find, Remove, Replace
+from dexa.server.label_map import drawn
+from dexa.server.label_search import LabelNames
+from dexa.server.messages import Label, Map, ModelFacts, Place, Tag, Tags
+from dexa.types import NO_LABEL, TopK
+
+_EXAMPLES = 6
+_EXAMPLE_CHARACTERS = 60
+_DIGITS = 5  # of scores: what float32 is good for
+
+
+class UnknownLabel(Exception):  # noqa: N818 - the server's own
+    """A request names a label that the model does not have."""
+
+
+class Engine:
+    """A model, and what it answers to requests.
+
+    Args:
+        model: to begin with.
+        examples: texts to try; None for some of the labels.
+    """
+
+    def __init__(self, model: Dexa, examples: Sequence[str] | None = None) -> None:
+        self._examples = examples
+        # by the class of a job
+        self._does: dict[type, Callable[[Any], Sequence[Any]]] = {
+            Ask: self._ask,
+            Encode: self._encode,
+            Explain: lambda jobs: [self._explain(job) for job in jobs],
+            Draw: lambda jobs: [self._draw(job) for job in jobs],
+            Find: lambda jobs: [self._names.find(job.query, job.limit) for job in jobs],
+            Add: lambda jobs: [self._add(job) for job in jobs],
+            Remove: lambda jobs: [self._remove(job) for job in jobs],
+            Replace: lambda jobs: [self._replace(job.model) for job in jobs],
+        }
+        self._replace(model)
+
+    def compute(self, jobs: Sequence[Any]) -> Sequence[Any]:
+        """The results of jobs of one kind, in order; an exception in place of one that failed."""
+        return self._does[type(jobs[0])](jobs)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the page says of the model."""
+        return self._facts
+
+    def _replace(self, model: Dexa) -> None:
+        self._model = model
+        self._label_changes()
+
+    def _label_changes(self) -> None:
+        """Take note of what labels there are now."""
+        parts = self._model.model
+        texts = parts.label_texts or [str(label) for label in range(len(parts.frequency))]
+        self._texts = texts
+        self._names = LabelNames(np.arange(len(texts)), texts, parts.frequency)
+        self._facts = _facts(self._model, self._examples or _examples(texts, parts.frequency))
+
+    def _ask(self, jobs: Sequence[Ask]) -> list[list[Tags]]:
+        texts = list(chain.from_iterable(job.texts for job in jobs))
+        top = self._model.predict(texts, max(job.k for job in jobs))
+        scorers = self._scorers(texts, top) if jobs[0].details else None
+        rows = self._tags(top, scorers)
+        ends = accumulate((job.size for job in jobs), initial=0)
+        return [
+            [Tags(tags[: job.k]) for tags in rows[start:end]]
+            for job, (start, end) in zip(jobs, pairwise(ends), strict=True)
+        ]
+
+    def _tags(self, top: TopK, scorers: dict[str, list[list[float]]] | None) -> list[list[Tag]]:
+        names, frequency = self._texts, self._model.model.frequency
+        scores = top.scores.astype(np.float64).round(_DIGITS).tolist()
+        rows: list[list[Tag]] = []
+        for row, labels in enumerate(top.labels.tolist()):
+            tags = [
+                Tag(id=label, text=names[label], score=score)
+                for label, score in zip(labels, scores[row], strict=True)
+                if label != NO_LABEL
+            ]
+            if scorers is not None:
+                for place, tag in enumerate(tags):
+                    own = {name: said[row][place] for name, said in scorers.items()}
+                    tags[place] = structs.replace(
+                        tag, frequency=int(frequency[tag.id]), scorers=own
+                    )
+            rows.append(tags)
+        return rows
+
+    def _explain(self, job: Explain) -> dict[str, Any]:
+        self._check(job.label)
+        return self._model.explain(job.text, job.label).to_json()
+
+    def _add(self, job: Add) -> list[Label]:
+        ids = self._model.add_labels(job.texts, job.documents)
+        self._label_changes()
+        return [self._label(label) for label in ids]
+
+    def _remove(self, job: Remove) -> Label:
+        self._check(job.label)
+        label = self._label(job.label)
+        self._model.remove_labels([job.label])
+        self._label_changes()
+        return label
+
+    def _label(self, label: int) -> Label:
+        frequency = self._model.model.frequency[label]
+        return Label(int(label), self._texts[label], int(frequency))
+
+    def _check(self, label: int) -> None:
+        """Refuse ids that no label has.
+
+        Raises:
+            UnknownLabel: there is none.
+        """
+        if label >= len(self._texts):
+            raise UnknownLabel(f"no label {label}")
+
+    def _scorers(self, texts: Sequence[str], top: TopK) -> dict[str, list[list[float]]]:
+        """What each scorer says of the answers ``[B, K]``; fillers have some score as well."""
+        parts = self._model.model
+        asked = parts.scorers.ask(parts.encode_documents(texts), texts)
+        candidates = asked.candidates({FUSION: top})
+        answers = torch.from_numpy(top.labels).to(candidates.labels.device)
+        places = torch.searchsorted(candidates.labels, answers)
+        return {
+            name: scores.gather(1, places).double().round(decimals=_DIGITS).tolist()
+            for name, scores in candidates.scores.items()
+        }
+
+    def _encode(self, jobs: Sequence[Encode]) -> list[list[list[float]]]:
+        texts = list(chain.from_iterable(job.texts for job in jobs))
+        rows = self._model.encode(texts, side=jobs[0].side).tolist()
+        ends = accumulate((job.size for job in jobs), initial=0)
+        return [rows[start:end] for start, end in pairwise(ends)]
+
+    def _draw(self, job: Draw) -> Map:
+        parts = self._model.model
+        vector = parts.encode_documents([job.text])
+        near = parts.scorers.label_search.search(vector, job.k)
+        ids = [label for label in near.labels[0].tolist() if label != NO_LABEL]
+        vectors = parts.scorers.label_search.vectors[ids]
+        (x, y), *places = drawn(vector[0].cpu(), vectors.cpu()).tolist()
+        return Map(
+            text=(x, y),
+            labels=[
+                Place(
+                    id=label,
+                    text=self._texts[label],
+                    frequency=int(parts.frequency[label]),
+                    cosine=round(cosine, _DIGITS),
+                    x=at[0],
+                    y=at[1],
+                )
+                for label, cosine, at in zip(ids, near.scores[0].tolist(), places, strict=False)
+            ],
+        )
+
+
+def _facts(model: Dexa, examples: Sequence[str]) -> ModelFacts:
+    parts = model.model
+    return ModelFacts(
+        name=parts.facts["dataset"]["name"],
+        recipe=parts.recipe.name,
+        encoder=parts.recipe.encoder.name,
+        dimensions=parts.encoder.dimension,
+        labels=len(parts.frequency),
+        documents=parts.facts["dataset"]["documents"],
+        head=_head(parts.frequency),
+        examples=list(examples),
+        changes=False,
+    )
+
+
+def _head(frequency: NDArray[np.int64]) -> int:
+    """The frequency from which on labels have half of all pairs: these are the head."""
+    descending = np.sort(frequency)[::-1]
+    half = np.searchsorted(np.cumsum(descending), descending.sum() / 2)
+    return max(1, int(descending[min(half, len(descending) - 1)]))
+
+
+def _examples(texts: Sequence[str], frequency: NDArray[np.int64]) -> list[str]:
+    """Some label texts, from the most frequent label to a rare one."""
+    order = np.argsort(-frequency, kind="stable")
+    order = order[: max(1, int((frequency > 0).sum()))]
+    spread = np.unique(np.geomspace(1, len(order), _EXAMPLES).astype(np.int64)) - 1
+    return [texts[label][:_EXAMPLE_CHARACTERS] for label in order[spread].tolist()]
