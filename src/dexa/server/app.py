@@ -33,6 +33,7 @@ _PAGES = {
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/map.js": ("map.js", "text/javascript"),
+    "/why.js": ("why.js", "text/javascript"),
     "/docs.js": ("docs.js", "text/javascript"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }

@@ -1,0 +1,5 @@
+// Why a label was answered.
+
+export function explained(explanation) {
+  return [document.createTextNode(JSON.stringify(explanation))];
+}
