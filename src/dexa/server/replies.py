@@ -57,7 +57,7 @@ async def read(request: Request, decoder: msgspec.json.Decoder[Message]) -> Mess
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise Refusal(422, what, field=where.strip("`.") or None) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal(400, f"not JSON in UTF-8: {error}") from error
 
 

@@ -31,6 +31,7 @@ log = logging.getLogger("dexa.server")
 
 _BACKLOG = 1_024
 _PATIENCE = 10  # seconds for requests that are being answered when the server ends
+_KEEP_ALIVE = 60  # seconds that an idle connection stays: longer than proxies keep theirs
 _PAUSE = 1.0  # seconds before a process that died is started again
 
 
@@ -76,6 +77,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             proxy_headers=False,
             limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_PATIENCE,
             backlog=_BACKLOG,
         ),

@@ -1,0 +1,45 @@
+"""The interface, tried with what its own OpenAPI document allows and with what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="needs the extra serve")
+schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
+
+from hypothesis import HealthCheck, given, settings
+
+from dexa import Dexa
+from dexa.server.endpoints import ENDPOINTS
+from serving import TOKEN, process
+
+
+@pytest.fixture(scope="module")
+def document(fitted: Dexa, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    fitted.save(folder / "model")
+    (folder / "token").write_text(TOKEN)
+    with process(folder / "model", "--token-file", str(folder / "token")) as server:
+        yield schemathesis.openapi.from_url(f"{server.address}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(
+    ("method", "path"), [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
+)
+def test_no_request_breaks_the_server(document: Any, method: str, path: str, mode: Any) -> None:
+    operation = document[path][method]
+    if mode.is_negative and operation.method == "get" and not operation.query:
+        pytest.skip("nothing to be wrong about")
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers={"authorization": f"Bearer {TOKEN}"}, timeout=20)
+
+    ask()

@@ -1,0 +1,179 @@
+"""The server as a process: signals, several workers, connections that misbehave."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+pytest.importorskip("starlette", reason="needs the extra serve")
+
+from dexa import Dexa
+from serving import Process, process
+from tiny import LABELS
+
+
+@pytest.fixture
+def folder(fitted: Dexa, tmp_path: Path) -> Path:
+    fitted.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def ask(address: str, texts: object = "amber bridge") -> dict:
+    request = Request(
+        f"{address}/v1/predict",
+        json.dumps({"texts": texts}).encode(),
+        {"content-type": "application/json"},
+    )
+    with urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def figures(address: str) -> str:
+    with urlopen(f"{address}/metrics", timeout=30) as answer:
+        return answer.read().decode()
+
+
+def test_a_signal_ends_it_well(folder: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with process(folder) as server:
+            assert ask(server.address)["answers"]
+            assert server.end(number) == 0
+            assert not any("Traceback" in line for line in server.lines)
+
+
+def test_a_new_model_is_read_and_no_request_is_dropped(folder: Path, fitted: Dexa) -> None:
+    with process(folder) as server:
+        failures: list[BaseException] = []
+        stop = threading.Event()
+
+        def keep_asking() -> None:
+            while not stop.is_set():
+                try:
+                    assert ask(server.address)["answers"][0]["labels"]
+                except BaseException as error:
+                    failures.append(error)
+                    return
+
+        asking = [threading.Thread(target=keep_asking) for _ in range(3)]
+        for thread in asking:
+            thread.start()
+        renamed = folder / "labels.jsonl"
+        lines = [json.dumps({"text": f"new {text}"}) for text in LABELS]
+        _change(folder, renamed, "\n".join(lines) + "\n")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("the model was read again")
+        assert ask(server.address)["answers"][0]["labels"][0]["text"].startswith("new ")
+        _damage(folder)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("stays as it was")
+        assert ask(server.address)["answers"][0]["labels"][0]["text"].startswith("new ")
+        stop.set()
+        for thread in asking:
+            thread.join()
+        assert failures == []
+        counted = figures(server.address)
+        assert 'dexa_reloads_total{outcome="done"} 1.0' in counted
+        assert 'dexa_reloads_total{outcome="failed"} 1.0' in counted
+
+
+def _change(folder: Path, file: Path, text: str) -> None:
+    """Change a file, and the checksum that `model.json` has of it."""
+    import hashlib
+
+    file.write_text(text)
+    described = json.loads((folder / "model.json").read_text())
+    described["files"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(described))
+
+
+def _damage(folder: Path) -> None:
+    (folder / "labels.safetensors").write_bytes(b"damaged")
+
+
+def test_several_workers_answer_and_count_together(folder: Path) -> None:
+    with process(folder, "--workers", "2") as server:
+        _wait_until_ready(server)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: ask(server.address), range(60)))
+        assert all(answer["answers"] == answers[0]["answers"] for answer in answers)
+        assert 'dexa_requests_total{route="/v1/predict",status="200"} 60.0' in figures(server.address)
+        server.process.send_signal(signal.SIGHUP)
+        _wait_for_count(server, "the model was read again", 2)
+        assert server.end(signal.SIGTERM) == 0
+
+
+def _wait_until_ready(server: Process) -> None:
+    _wait_for_count(server, "serving ", 2)
+    for _ in range(200):
+        try:
+            with urlopen(f"{server.address}/readyz", timeout=30):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("not ready")
+
+
+def _wait_for_count(server: Process, words: str, count: int) -> None:
+    for _ in range(1200):
+        if sum(words in line for line in server.lines) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("".join(server.lines))
+
+
+def test_connections_that_misbehave_do_not_disturb_others(folder: Path) -> None:
+    with process(folder) as server:
+        host, port = server.address.removeprefix("http://").split(":")
+        heads = [
+            b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 30_000,
+            b"GET /" + b"a" * 300_000,
+            b"\x16\x03\x01\x02\x00" * 50,
+            b"POST /v1/predict HTTP/1.1\r\ncontent-length: -5\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            b"transfer-encoding: chunked\r\n\r\nzzz\r\n",
+            b"GET /\x00\xff HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n" * 3,
+            b"\r\n" * 1_000,
+        ]
+        for head in heads:
+            with socket.create_connection((host, int(port)), timeout=20) as connection:
+                try:
+                    for start in range(0, len(head), 8_192):
+                        connection.sendall(head[start : start + 8_192])
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65_536):
+                        pass
+                except OSError:
+                    pass  # the server may close while we still write
+            assert ask(server.address)["answers"]
+        assert not any("Traceback" in line for line in server.lines)
+
+
+def test_what_keeps_it_from_starting_is_one_line(folder: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        _fails(2, "choose another", str(folder), "--port", port)
+    _fails(2, "no model folder", str(tmp_path / "nothing"), "--port", "0")
+    _fails(2, "no such file", str(folder), "--token-file", str(tmp_path / "none"), "--port", "0")
+    _fails(1, "its log says why", str(tmp_path / "nothing"), "--port", "0", "--workers", "2")
+
+
+def _fails(code: int, words: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", "dexa", "serve", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
