@@ -56,6 +56,7 @@ class Outcome:
     finished: list[float] = field(default_factory=list)
 
     def row(self, span: float) -> dict[str, float | int | dict[int, int]]:
+        """Rates over a span of seconds, and quantiles of times."""
         p50, p90, p99, top = (
             (1e3 * np.quantile(self.seconds, [0.5, 0.9, 0.99, 1])).round(1).tolist()
             if self.seconds
@@ -78,14 +79,17 @@ class Connection(asyncio.Protocol):
         self._load, self._data, self._due = load, b"", 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be free to be used."""
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._load.idle.append(self)
 
     def send(self, request: bytes, due: float) -> None:
+        """Send a request that was due at a time."""
         self._due = due
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        """Note the answer when it is whole."""
         self._data += data
         head, blank, body = self._data.partition(b"\r\n\r\n")
         if not blank:
@@ -98,6 +102,7 @@ class Connection(asyncio.Protocol):
         self._load.idle.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell that the server closed it."""
         self._load.lost()
 
 
@@ -113,17 +118,20 @@ class Load:
         self._closing = False
 
     async def connect(self, count: int = CONNECTIONS) -> None:
+        """Open connections."""
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, made = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.port)
             self._connections.append(made)
 
     def close(self) -> None:
+        """Close them."""
         self._closing = True
         for connection in self._connections:
             connection.transport.close()
 
     def answered(self, status: int, due: float) -> None:
+        """Note an answer."""
         now = time.perf_counter()
         self.outcome.statuses[status] += 1
         if status == 200:
@@ -131,12 +139,15 @@ class Load:
             self.outcome.finished.append(now)
 
     def lost(self) -> None:
+        """Note a connection that the server closed: status 0."""
         if not self._closing:
             self.outcome.statuses[0] += 1
 
     async def by_the_clock(self, rate: float, seconds: float) -> Outcome:
-        """So many requests a second; those that find no free connection wait for one, or are
-        counted as unsent (status -1) when the time is over."""
+        """So many requests a second.
+
+        Those that find no free connection wait for one; status -1 counts those that never did.
+        """
         self.outcome = Outcome()
         start = time.perf_counter()
         sent, total = 0, int(rate * seconds)
@@ -222,7 +233,9 @@ async def sustained(port: int, running: Server, rate: float, seconds: float) -> 
     outcome = await load.by_the_clock(rate, seconds)
     load.close()
     row = outcome.row(seconds)
-    row["server CPU ms/request"] = round(1e3 * (running.cpu() - cpu) / sum(outcome.statuses.values()), 3)
+    row["server CPU ms/request"] = round(
+        1e3 * (running.cpu() - cpu) / sum(outcome.statuses.values()), 3
+    )
     return row
 
 
@@ -234,7 +247,9 @@ async def capacity(running: Server, seconds: float) -> dict:
     outcome = await load.as_fast_as_it_goes(seconds)
     load.close()
     row = outcome.row(seconds)
-    row["server CPU ms/request"] = round(1e3 * (running.cpu() - cpu) / sum(outcome.statuses.values()), 3)
+    row["server CPU ms/request"] = round(
+        1e3 * (running.cpu() - cpu) / sum(outcome.statuses.values()), 3
+    )
     return row
 
 
@@ -244,6 +259,7 @@ async def overload(running: Server, rate: float, seconds: float) -> dict:
     before = running.memory()
     outcome = await load.by_the_clock(rate, seconds)
     over, after = time.perf_counter(), running.memory()
+    load.close()
     row = outcome.row(seconds)
     row["asked/s"] = round(sum(outcome.statuses.values()) / seconds)
     row["memory MB before, after"] = f"{before:.0f}, {after:.0f}"
@@ -254,8 +270,11 @@ async def overload(running: Server, rate: float, seconds: float) -> dict:
     row["seconds until calm"] = round(max(slow, default=over) - over, 3)
     row["calm statuses"] = dict(again.statuses)
     calm.close()
-    load.close()
     return row
+
+
+def _each(cpu: float, outcome: Outcome) -> float:
+    return round(1e3 * cpu / sum(outcome.statuses.values()), 3)
 
 
 def show(title: str, row: dict) -> None:

@@ -26,7 +26,20 @@ _TEXTS = [
     "\n\r\t\v\f\u2028\u2029" * 10,
     "amber bridge",
 ]
-_VALUES = ["null", "true", "NaN", "Infinity", "-Infinity", "1e999", "-0", "0.5", "[]", "{}", '""', "9" * 400]
+_VALUES = [
+    "null",
+    "true",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "-0",
+    "0.5",
+    "[]",
+    "{}",
+    '""',
+    "9" * 400,
+]
 
 
 def bodies(count: int, *, seed: int) -> Iterator[bytes]:
@@ -40,6 +53,13 @@ def _text(draw: random.Random) -> bytes:
     texts = draw.choices(_TEXTS, k=draw.choice([1, 2, 5, 300]))
     body = {"texts": draw.choice([texts, texts[0]]), "k": draw.choice([1, 5, 1_000, 0, -1, 2**70])}
     return json.dumps(body, ensure_ascii=draw.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+def _single(draw: random.Random) -> bytes:
+    body = {"text": draw.choice(_TEXTS), "label": draw.choice([0, 23, 24, -1, 2**40])}
+    if draw.random() < 0.5:
+        body = {"text": body["text"], "k": draw.choice([1, 200, 201])}
+    return json.dumps(body).encode("utf-8", "surrogatepass")
 
 
 def _surrogate(draw: random.Random) -> bytes:
@@ -88,10 +108,25 @@ def _twice(draw: random.Random) -> bytes:
 
 
 def _ids(draw: random.Random) -> bytes:
-    ids = [draw.choice([0, 1, 23, 24, -1, 2**31, 2**63, 10**30, 1.5]) for _ in range(draw.randint(0, 50))]
+    ids = [
+        draw.choice([0, 1, 23, 24, -1, 2**31, 2**63, 10**30, 1.5])
+        for _ in range(draw.randint(0, 50))
+    ]
     return json.dumps({"texts": "amber", "labels": ids}).encode()
 
 
 _MAKERS: list[Callable[[random.Random], bytes]] = [
-    *(_text, _surrogate, _wrong_value, _deep, _encoded, _noise, _damaged, _large, _twice, _ids)
+    *(
+        _text,
+        _single,
+        _surrogate,
+        _wrong_value,
+        _deep,
+        _encoded,
+        _noise,
+        _damaged,
+        _large,
+        _twice,
+        _ids,
+    )
 ]

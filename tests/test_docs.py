@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import tomllib
@@ -140,14 +141,20 @@ def dexa_commands(code: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.slow
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["tutorial.md", "serving.md"])
+def test_tutorials_do_what_they_say(page: str, tmp_path: Path) -> None:
     (tmp_path / "datasets").symlink_to(ROOT / "datasets")
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
     shell = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
-    for language, code in marked_blocks((DOCS / "tutorial.md").read_text(encoding="utf-8")):
+    texts = [(DOCS / name).read_text(encoding="utf-8") for name in ("tutorial.md", page)]
+    # serving begins with the tutorial's data, which its first block writes
+    data, blocks_of_page = marked_blocks(texts[0])[:1], marked_blocks(texts[1])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    for language, code in blocks_of_page if page == "tutorial.md" else data + blocks_of_page:
         done = subprocess.run(
-            [*shell[language], code],
+            [*shell[language], code.replace("8000", port)],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

@@ -22,7 +22,7 @@ from dexa.server import Settings, is_loopback, read_token
 from dexa.server.guard import HEADERS
 from dexa.server.messages import BODY_BYTES
 from hostile import bodies
-from serving import AUTHORISED, client
+from serving import client
 from tiny import LABELS
 
 TEXTS = ["amber bridge at the market", "green engine", "violet flower and black castle"]
@@ -98,7 +98,9 @@ def test_labels_are_found_by_a_piece_of_their_text(asking: TestClient) -> None:
     assert asking.get("/v1/labels", params={"query": "x\ny"}).json() == {"labels": []}
 
 
-@pytest.mark.parametrize("query", ["query=", "", f"query={'a' * 201}", "query=a&limit=0", "query=a&limit=x"])
+@pytest.mark.parametrize(
+    "query", ["query=", "", f"query={'a' * 201}", "query=a&limit=0", "query=a&limit=x"]
+)
 def test_a_search_that_cannot_be_is_refused(asking: TestClient, query: str) -> None:
     assert asking.get(f"/v1/labels?{query}").status_code == 422
 
@@ -139,7 +141,7 @@ def test_it_lives_and_is_ready_and_counts(asking: TestClient) -> None:
         (b'{"texts": NaN}', 400, None),
         (b'{"texts": "\xff"}', 400, None),
         (b'{"a":' * 100_000, 422, None),
-        (b'{"texts":[' * 100_000, 422, "texts"),
+        (b'{"texts":[' * 100_000, 422, "texts[0]"),
         (b"[]", 422, None),
         (b"{}", 422, None),
         (b'{"texts": 1}', 422, "texts"),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("starlette", reason="needs the extra serve")
-schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
+pytest.importorskip("schemathesis", reason="needs schemathesis")
 
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from dexa import Dexa

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -108,7 +106,9 @@ def test_several_workers_answer_and_count_together(folder: Path) -> None:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: ask(server.address), range(60)))
         assert all(answer["answers"] == answers[0]["answers"] for answer in answers)
-        assert 'dexa_requests_total{route="/v1/predict",status="200"} 60.0' in figures(server.address)
+        assert 'dexa_requests_total{route="/v1/predict",status="200"} 60.0' in figures(
+            server.address
+        )
         server.process.send_signal(signal.SIGHUP)
         _wait_for_count(server, "the model was read again", 2)
         assert server.end(signal.SIGTERM) == 0

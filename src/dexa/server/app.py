@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator
 from importlib.resources import files
 
 from starlette.applications import Starlette
@@ -16,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from dexa.errors import InputError
+from dexa.errors import InputError, ModelFolderError
 from dexa.server.batching import Overloaded
 from dexa.server.endpoints import ENDPOINTS, Endpoint
 from dexa.server.engine import UnknownLabel
@@ -46,13 +44,6 @@ _WORDS = {
 
 def application(service: Service) -> ASGIApp:
     """The application that answers by a service; starting and closing it is part of its life."""
-
-    @contextlib.asynccontextmanager
-    async def life(_app: Starlette) -> AsyncIterator[None]:
-        service.start()
-        yield
-        await service.close()
-
     description = json.dumps(document(ENDPOINTS)).encode()
     folder = files("dexa.server") / "page"
     fixed = [_fixed("/openapi.json", description, JSON)]
@@ -61,7 +52,7 @@ def application(service: Service) -> ASGIApp:
     ]
     app = Starlette(
         routes=[*(_route(service, endpoint) for endpoint in ENDPOINTS), *fixed],
-        lifespan=life,
+        lifespan=lambda _app: service.at_work(),
         exception_handlers={HTTPException: _not_served, Exception: _failed},
     )
     return Guard(app, service.figures, service.settings.answered_hosts)
@@ -79,6 +70,9 @@ def _route(service: Service, endpoint: Endpoint) -> Route:
             return refusal(503, _WORDS[reason.reason])
         except UnknownLabel as reason:
             return refusal(404, str(reason))
+        except ModelFolderError as reason:
+            log.error("labels were not changed: %s", reason)
+            return refusal(409, "the model was replaced; the server has not read it again yet")
         except InputError as reason:
             return refusal(422, str(reason))
 

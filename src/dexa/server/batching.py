@@ -25,18 +25,20 @@ class Overloaded(Exception):  # noqa: N818 - it is a state, and the server's own
         self.reason = reason
 
 
-class Job(Protocol):
-    """A request to compute."""
+class Job:
+    """A request to compute: by itself, unless it says otherwise."""
+
+    __slots__ = ()
 
     @property
     def size(self) -> int:
         """How many texts it counts for."""
-        ...
+        return 1
 
     @property
     def kind(self) -> Hashable:
         """Jobs of one kind can be computed together."""
-        ...
+        return id(self)
 
 
 class Watcher(Protocol):

@@ -203,7 +203,7 @@ ENDPOINTS = (
         does=explain,
         takes=messages.TextAndLabel,
         gives=dict[str, Any],
-        refuses=_BODY,
+        refuses=(*_BODY, 404),
     ),
     Endpoint(
         method="POST",
@@ -227,7 +227,7 @@ ENDPOINTS = (
         takes=messages.NewLabels,
         gives=messages.Labels,
         status=201,
-        refuses=(*_BODY, 401, 403),
+        refuses=(*_BODY, 401, 403, 409),
         token=True,
     ),
     Endpoint(
@@ -235,7 +235,7 @@ ENDPOINTS = (
         path="/v1/labels/{label}",
         does=remove_label,
         gives=messages.Labels,
-        refuses=(401, 403, 404, 503),
+        refuses=(401, 403, 404, 409, 503),
         token=True,
     ),
     Endpoint(method="GET", path="/v1/model", does=model, gives=messages.ModelFacts),

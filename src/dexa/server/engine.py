@@ -16,8 +16,8 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from dexa.estimator import Dexa
-from dexa.model import FUSION
-from dexa.server.jobs import Add, Ask, Draw, Encode, Explain, Find, Remove, Replace
+from dexa.model import FUSION, REMOVED, SHOWN
+from dexa.server.jobs import Add, Ask, Draw, Encode, Explain, Find, Refresh, Remove, Replace
 from dexa.server.label_map import drawn
 from dexa.server.label_search import LabelNames
 from dexa.server.messages import Label, Map, ModelFacts, Place, Tag, Tags
@@ -48,10 +48,11 @@ class Engine:
             Encode: self._encode,
             Explain: lambda jobs: [self._explain(job) for job in jobs],
             Draw: lambda jobs: [self._draw(job) for job in jobs],
-            Find: lambda jobs: [self._names.find(job.query, job.limit) for job in jobs],
+            Find: lambda jobs: [self._find(job) for job in jobs],
             Add: lambda jobs: [self._add(job) for job in jobs],
             Remove: lambda jobs: [self._remove(job) for job in jobs],
             Replace: lambda jobs: [self._replace(job.model) for job in jobs],
+            Refresh: lambda jobs: [self._refresh() for _ in jobs],
         }
         self._replace(model)
 
@@ -66,15 +67,20 @@ class Engine:
 
     def _replace(self, model: Dexa) -> None:
         self._model = model
-        self._label_changes()
+        self._take_note()
 
-    def _label_changes(self) -> None:
-        """Take note of what labels there are now."""
+    def _refresh(self) -> int:
+        if changes := self._model.refresh():
+            self._take_note()
+        return changes
+
+    def _take_note(self) -> None:
+        """Look at the labels that there are now."""
         parts = self._model.model
-        texts = parts.label_texts or [str(label) for label in range(len(parts.frequency))]
-        self._texts = texts
-        self._names = LabelNames(np.arange(len(texts)), texts, parts.frequency)
-        self._facts = _facts(self._model, self._examples or _examples(texts, parts.frequency))
+        self._names: LabelNames | None = None  # takes a moment: made when somebody searches
+        names = range(len(parts.frequency)) if parts.label_texts is None else parts.label_texts
+        self._texts = [str(name) for name in names]
+        self._facts = _facts(self._model, self._texts, self._examples)
 
     def _ask(self, jobs: Sequence[Ask]) -> list[list[Tags]]:
         texts = list(chain.from_iterable(job.texts for job in jobs))
@@ -110,17 +116,25 @@ class Engine:
         self._check(job.label)
         return self._model.explain(job.text, job.label).to_json()
 
+    def _find(self, job: Find) -> list[Label]:
+        if self._names is None:
+            parts = self._model.model
+            ids = np.flatnonzero(parts.states != REMOVED)
+            texts = [self._texts[label] for label in ids.tolist()]
+            self._names = LabelNames(ids, texts, parts.frequency[ids])
+        return self._names.find(job.query, job.limit)
+
     def _add(self, job: Add) -> list[Label]:
         ids = self._model.add_labels(job.texts, job.documents)
-        self._label_changes()
+        self._take_note()
         return [self._label(label) for label in ids]
 
     def _remove(self, job: Remove) -> Label:
         self._check(job.label)
-        label = self._label(job.label)
+        removed = self._label(job.label)
         self._model.remove_labels([job.label])
-        self._label_changes()
-        return label
+        self._take_note()
+        return removed
 
     def _label(self, label: int) -> Label:
         frequency = self._model.model.frequency[label]
@@ -132,7 +146,8 @@ class Engine:
         Raises:
             UnknownLabel: there is none.
         """
-        if label >= len(self._texts):
+        states = self._model.model.states
+        if label >= len(states) or states[label] == REMOVED:
             raise UnknownLabel(f"no label {label}")
 
     def _scorers(self, texts: Sequence[str], top: TopK) -> dict[str, list[list[float]]]:
@@ -156,7 +171,7 @@ class Engine:
     def _draw(self, job: Draw) -> Map:
         parts = self._model.model
         vector = parts.encode_documents([job.text])
-        near = parts.scorers.label_search.search(vector, job.k)
+        near = parts.scorers.label_search.search(vector, job.k, parts.shown)
         ids = [label for label in near.labels[0].tolist() if label != NO_LABEL]
         vectors = parts.scorers.label_search.vectors[ids]
         (x, y), *places = drawn(vector[0].cpu(), vectors.cpu()).tolist()
@@ -176,17 +191,18 @@ class Engine:
         )
 
 
-def _facts(model: Dexa, examples: Sequence[str]) -> ModelFacts:
+def _facts(model: Dexa, texts: Sequence[str], examples: Sequence[str] | None) -> ModelFacts:
     parts = model.model
+    counts = np.where(parts.states == SHOWN, parts.frequency, 0)
     return ModelFacts(
         name=parts.facts["dataset"]["name"],
         recipe=parts.recipe.name,
         encoder=parts.recipe.encoder.name,
         dimensions=parts.encoder.dimension,
-        labels=len(parts.frequency),
+        labels=int((parts.states == SHOWN).sum()),
         documents=parts.facts["dataset"]["documents"],
-        head=_head(parts.frequency),
-        examples=list(examples),
+        head=_head(counts),
+        examples=list(_examples(texts, counts) if examples is None else examples),
         changes=False,
     )
 
@@ -203,4 +219,5 @@ def _examples(texts: Sequence[str], frequency: NDArray[np.int64]) -> list[str]:
     order = np.argsort(-frequency, kind="stable")
     order = order[: max(1, int((frequency > 0).sum()))]
     spread = np.unique(np.geomspace(1, len(order), _EXAMPLES).astype(np.int64)) - 1
-    return [texts[label][:_EXAMPLE_CHARACTERS] for label in order[spread].tolist()]
+    chosen: list[int] = order[spread].tolist()
+    return [texts[label][:_EXAMPLE_CHARACTERS] for label in chosen]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from dexa.estimator import Dexa
+from dexa.server.batching import Job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
+class Ask(Job):
     """Texts to tag."""
 
     texts: list[str]
@@ -31,7 +32,7 @@ class Ask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Encode:
+class Encode(Job):
     """Texts to turn into vectors."""
 
     texts: list[str]
@@ -49,19 +50,7 @@ class Encode:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Alone:
-    """A job that is computed by itself."""
-
-    size: ClassVar[int] = 1
-
-    @property
-    def kind(self) -> Hashable:
-        """None but itself."""
-        return id(self)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explain(_Alone):
+class Explain(Job):
     """An answer to explain."""
 
     text: str
@@ -69,7 +58,7 @@ class Explain(_Alone):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Draw(_Alone):
+class Draw(Job):
     """The labels near a text, in two dimensions."""
 
     text: str
@@ -77,7 +66,7 @@ class Draw(_Alone):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Find(_Alone):
+class Find(Job):
     """Labels whose texts contain a text."""
 
     query: str
@@ -85,7 +74,7 @@ class Find(_Alone):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Add(_Alone):
+class Add(Job):
     """Labels to add."""
 
     texts: list[str]
@@ -93,14 +82,19 @@ class Add(_Alone):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remove(_Alone):
+class Remove(Job):
     """A label to remove."""
 
     label: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Replace(_Alone):
+class Replace(Job):
     """Another model to answer from now on."""
 
     model: Dexa
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refresh(Job):
+    """Take up what others wrote to the journal of the model folder."""

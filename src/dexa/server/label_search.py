@@ -37,13 +37,13 @@ class LabelNames:
         The same text comes first, then texts that begin with it, then frequent labels.
         """
         wanted = _folded(query)
-        rows = np.unique(np.searchsorted(self._ends, self._places(wanted), side="right"))
+        rows = np.unique(np.searchsorted(self._ends, self._places(wanted), side="right")).tolist()
         same = [_folded(self._texts[row]) == wanted for row in rows]
         begins = [_folded(self._texts[row]).startswith(wanted) for row in rows]
         order = np.lexsort(
             (rows, -self._frequency[rows], ~np.array(begins, bool), ~np.array(same, bool))
         )
-        return [self._label(row) for row in rows[order[:limit]].tolist()]
+        return [self._label(rows[place]) for place in order[:limit].tolist()]
 
     def _places(self, wanted: str) -> list[int]:
         """Where the text occurs, at most `_HITS` times; whole and first words before others."""

@@ -169,6 +169,8 @@ class _Workers:
             for place, process in enumerate(self._processes):
                 if process.is_alive() or self._ending:
                     continue
+                if process.exitcode == InputError.exit_code:
+                    raise InputError("a process could not start", do="see the line above")
                 if time.monotonic() - born < _PAUSE * 30:
                     raise RunError(
                         f"a process ended with code {process.exitcode}; its log says why"

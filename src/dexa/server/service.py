@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from msgspec import structs
@@ -13,12 +14,14 @@ from dexa.errors import DexaError
 from dexa.estimator import Dexa
 from dexa.server.batching import Batcher, Job, Overloaded
 from dexa.server.engine import Engine
-from dexa.server.jobs import Replace
+from dexa.server.jobs import Refresh, Replace
 from dexa.server.messages import ModelFacts
 from dexa.server.monitoring import Figures
 from dexa.server.settings import Settings
 
 log = logging.getLogger("dexa.server")
+
+_FOLLOW_SECONDS = 1.0
 
 
 class Service:
@@ -48,15 +51,18 @@ class Service:
         self.figures.waiting.set_function(lambda: self._batcher.texts_waiting)
         self._count_labels()
 
-    def start(self) -> None:
-        """Begin to answer."""
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Answer requests, and take up changes of labels by others; in the end, what waits."""
         self._batcher.start()
+        following = asyncio.create_task(self._follow())
         self.ready = True
-
-    async def close(self) -> None:
-        """Answer what waits, and no more."""
-        self.ready = False
-        await asyncio.to_thread(self._batcher.close)
+        try:
+            yield
+        finally:
+            self.ready = False
+            following.cancel()
+            await asyncio.to_thread(self._batcher.close)
 
     def refuse_if_full(self) -> None:
         """Refuse a request before its body is read.
@@ -96,6 +102,20 @@ class Service:
             await self.change(Replace(model=model))
             self.figures.reloaded("done")
             log.info("the model was read again")
+
+    async def _follow(self) -> None:
+        """Take up, once a second, the changes that other processes wrote to the model folder."""
+        said = ""
+        while True:
+            await asyncio.sleep(_FOLLOW_SECONDS)
+            try:
+                await self.change(Refresh())
+            except Overloaded:
+                return
+            except DexaError as error:
+                if str(error) != said:
+                    log.warning("changes of labels are not taken up: %s", error)
+                said = str(error)
 
     def facts(self) -> ModelFacts:
         """What the page says of the model and of the server."""
