@@ -468,18 +468,27 @@ def test_coarse_scores_keep_their_bound(device: str, count: int, dimension: int,
 
 
 def test_doubtful_queries_alone_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    wider: list[int] = []
     again: list[int] = []
-    exhaustive = precise.exhaustive
+    proved, exhaustive = ExactIndex._proved, precise.exhaustive
+
+    def spy_on_wider(self, queries, rows, *others):
+        wider.extend(rows)
+        return proved(self, queries, rows, *others)
 
     def spy(queries, rows, labels, k, allowed):
         again.extend(rows)
         return exhaustive(queries, rows, labels, k, allowed)
 
+    monkeypatch.setattr(ExactIndex, "_proved", spy_on_wider)
     monkeypatch.setattr("dexa.index.exact.exhaustive", spy)
-    labels = torch.cat([torch.eye(4)[:1].repeat(500, 1), vectors(500, 4, 0)])
-    queries = torch.cat([torch.eye(4)[:1], -torch.eye(4)[:1], torch.eye(4)[:1]])
-    ExactIndex(labels).search(queries, 5)
-    assert again == [0, 2]
+    axes = torch.eye(4)
+    # more of one vector than a wider scan keeps, and of another more than the first scan keeps
+    labels = torch.cat([vectors(500, 4, 0), axes[:1].repeat(700, 1), axes[1:2].repeat(100, 1)])
+    queries = torch.cat([axes[:1], -axes[:1], axes[1:2], axes[:1]])
+    found = ExactIndex(labels).search(queries, 5)
+    assert (wider, again) == ([0, 2, 3], [0, 3])
+    np.testing.assert_array_equal(found.labels, brute_force(queries, labels, 5)[0])
 
 
 def test_vectors_are_shared_not_copied() -> None:
