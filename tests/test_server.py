@@ -117,6 +117,7 @@ def test_the_map_has_the_nearest_labels_in_a_square(asking: TestClient, fitted: 
 def test_the_model_is_described(asking: TestClient, fitted: Dexa) -> None:
     said = asking.get("/v1/model").json()
     assert (said["labels"], said["recipe"], said["changes"]) == (24, "dexa", True)
+    assert said["encoder"] == "bag"  # not the path it was made from
     assert set(said["examples"]) <= set(LABELS)
     counts = np.sort(fitted.model.frequency)[::-1]
     head = counts[counts >= said["head"]].sum()

@@ -197,7 +197,7 @@ def _facts(model: Dexa, texts: Sequence[str], examples: Sequence[str] | None) ->
     return ModelFacts(
         name=parts.facts["dataset"]["name"],
         recipe=parts.recipe.name,
-        encoder=parts.recipe.encoder.name,
+        encoder=_encoder_name(parts.recipe.encoder.name),
         dimensions=parts.encoder.dimension,
         labels=int((parts.states == SHOWN).sum()),
         documents=parts.facts["dataset"]["documents"],
@@ -205,6 +205,12 @@ def _facts(model: Dexa, texts: Sequence[str], examples: Sequence[str] | None) ->
         examples=list(_examples(texts, counts) if examples is None else examples),
         changes=False,
     )
+
+
+def _encoder_name(name: str) -> str:
+    """What kind of encoder it is, without the path it was read from."""
+    kind, colon, _ = name.partition(":")
+    return kind if colon else name.rpartition("/")[2]
 
 
 def _head(frequency: NDArray[np.int64]) -> int:

@@ -37,12 +37,14 @@ class LabelNames:
         The same text comes first, then texts that begin with it, then frequent labels.
         """
         wanted = _folded(query)
-        rows = np.unique(np.searchsorted(self._ends, self._places(wanted), side="right")).tolist()
+        hits = np.searchsorted(self._ends, self._places(wanted), side="right")
+        rows: list[int] = np.unique(hits).tolist()
+        if not rows:
+            return []
         same = [_folded(self._texts[row]) == wanted for row in rows]
         begins = [_folded(self._texts[row]).startswith(wanted) for row in rows]
-        order = np.lexsort(
-            (rows, -self._frequency[rows], ~np.array(begins, bool), ~np.array(same, bool))
-        )
+        keys = [np.array(rows), -self._frequency[rows], ~np.array(begins), ~np.array(same)]
+        order = np.lexsort(keys)
         return [self._label(rows[place]) for place in order[:limit].tolist()]
 
     def _places(self, wanted: str) -> list[int]:

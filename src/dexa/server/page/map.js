@@ -33,6 +33,9 @@ export function draw(svg, map, answered) {
   const points = [], names = [], taken = [];
   const here = { x: across(map.text[0]), y: down(map.text[1]) };
   taken.push({ x: here.x - 8, y: here.y - 8, w: 16, h: 16 });
+  for (const label of map.labels.filter(({ id }) => answered.has(id))) {
+    taken.push({ x: across(label.x) - 4, y: down(label.y) - 4, w: 8, h: 8 });
+  }
   const self = roomFor("the text", here.x, here.y, taken);
   if (self) {
     taken.push(self);
