@@ -97,6 +97,7 @@ def _change(folder: Path, file: Path, text: str) -> None:
 
 
 def _damage(folder: Path) -> None:
+    (folder / "labels.safetensors").unlink()  # not written over: the server has it mapped
     (folder / "labels.safetensors").write_bytes(b"damaged")
 
 

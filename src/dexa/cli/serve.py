@@ -50,6 +50,12 @@ def serve(  # noqa: PLR0913 - each parameter is an option of the command
         ),
     ] = None,
     log_texts: Annotated[bool, typer.Option("--log-texts", help="Write texts to the log.")] = False,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|faiss|auto", help="How to search.", show_default="as the model says"
+        ),
+    ] = None,
     device: DeviceOption = Device.auto,
 ) -> None:
     """Answer over HTTP, with a page at / and the interface described at /docs.
@@ -62,6 +68,7 @@ def serve(  # noqa: PLR0913 - each parameter is an option of the command
     settings = server.Settings(
         model=model_dir,
         device=device.value,
+        index=index,
         host=host,
         port=port,
         workers=workers,

@@ -88,7 +88,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
 
 
 def _load(settings: Settings) -> Dexa:
-    return Dexa.load(settings.model, device=settings.device)
+    return Dexa.load(settings.model, device=settings.device, index=settings.index)
 
 
 class _Server(uvicorn.Server):
