@@ -12,19 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from msgspec import structs
-from numpy.typing import NDArray
+from msgspec import UNSET
 
+from dexa.errors import InputError
 from dexa.estimator import Dexa
-from dexa.model import FUSION, REMOVED, SHOWN
+from dexa.model import FUSION, REMOVED
+from dexa.server.facts import model_facts
 from dexa.server.jobs import Add, Ask, Draw, Encode, Explain, Find, Refresh, Remove, Replace
 from dexa.server.label_map import drawn
 from dexa.server.label_search import LabelNames
 from dexa.server.messages import Label, Map, ModelFacts, Place, Tag, Tags
 from dexa.types import NO_LABEL, TopK
 
-_EXAMPLES = 6
-_EXAMPLE_CHARACTERS = 60
 _DIGITS = 5  # of scores: what float32 is good for
 
 
@@ -78,37 +77,42 @@ class Engine:
         """Look at the labels that there are now."""
         parts = self._model.model
         self._names: LabelNames | None = None  # takes a moment: made when somebody searches
-        names = range(len(parts.frequency)) if parts.label_texts is None else parts.label_texts
-        self._texts = [str(name) for name in names]
-        self._facts = _facts(self._model, self._texts, self._examples)
+        texts, count = parts.label_texts, len(parts.frequency)
+        self._texts: Sequence[str] = list(map(str, range(count))) if texts is None else texts
+        self._facts = model_facts(parts, self._texts, self._examples)
 
-    def _ask(self, jobs: Sequence[Ask]) -> list[list[Tags]]:
+    def _ask(self, jobs: Sequence[Ask]) -> list[list[Tags] | InputError]:
         texts = list(chain.from_iterable(job.texts for job in jobs))
-        top = self._model.predict(texts, max(job.k for job in jobs))
+        top = self._model.predict(texts, max(job.k for job in jobs), labels=jobs[0].labels)
         scorers = self._scorers(texts, top) if jobs[0].details else None
         rows = self._tags(top, scorers)
         ends = accumulate((job.size for job in jobs), initial=0)
         return [
-            [Tags(tags[: job.k]) for tags in rows[start:end]]
+            _answered(job, rows[start:end])
             for job, (start, end) in zip(jobs, pairwise(ends), strict=True)
         ]
 
     def _tags(self, top: TopK, scorers: dict[str, list[list[float]]] | None) -> list[list[Tag]]:
         names, frequency = self._texts, self._model.model.frequency
         scores = top.scores.astype(np.float64).round(_DIGITS).tolist()
+        chances = top.probabilities
+        sure = None if chances is None else chances.astype(np.float64).round(_DIGITS).tolist()
         rows: list[list[Tag]] = []
         for row, labels in enumerate(top.labels.tolist()):
             tags = [
-                Tag(id=label, text=names[label], score=score)
-                for label, score in zip(labels, scores[row], strict=True)
+                Tag(
+                    id=label,
+                    text=names[label],
+                    score=scores[row][place],
+                    probability=UNSET if sure is None else sure[row][place],
+                )
+                for place, label in enumerate(labels)
                 if label != NO_LABEL
             ]
             if scorers is not None:
                 for place, tag in enumerate(tags):
-                    own = {name: said[row][place] for name, said in scorers.items()}
-                    tags[place] = structs.replace(
-                        tag, frequency=int(frequency[tag.id]), scorers=own
-                    )
+                    tag.frequency = int(frequency[tag.id])
+                    tag.scorers = {name: said[row][place] for name, said in scorers.items()}
             rows.append(tags)
         return rows
 
@@ -191,39 +195,22 @@ class Engine:
         )
 
 
-def _facts(model: Dexa, texts: Sequence[str], examples: Sequence[str] | None) -> ModelFacts:
-    parts = model.model
-    counts = np.where(parts.states == SHOWN, parts.frequency, 0)
-    return ModelFacts(
-        name=parts.facts["dataset"]["name"],
-        recipe=parts.recipe.name,
-        encoder=_encoder_name(parts.recipe.encoder.name),
-        dimensions=parts.encoder.dimension,
-        labels=int((parts.states == SHOWN).sum()),
-        documents=parts.facts["dataset"]["documents"],
-        head=_head(counts),
-        examples=list(_examples(texts, counts) if examples is None else examples),
-        changes=False,
-    )
-
-
-def _encoder_name(name: str) -> str:
-    """What kind of encoder it is, without the path it was read from."""
-    kind, colon, _ = name.partition(":")
-    return kind if colon else name.rpartition("/")[2]
-
-
-def _head(frequency: NDArray[np.int64]) -> int:
-    """The frequency from which on labels have half of all pairs: these are the head."""
-    descending = np.sort(frequency)[::-1]
-    half = np.searchsorted(np.cumsum(descending), descending.sum() / 2)
-    return max(1, int(descending[min(half, len(descending) - 1)]))
-
-
-def _examples(texts: Sequence[str], frequency: NDArray[np.int64]) -> list[str]:
-    """Some label texts, from the most frequent label to a rare one."""
-    order = np.argsort(-frequency, kind="stable")
-    order = order[: max(1, int((frequency > 0).sum()))]
-    spread = np.unique(np.geomspace(1, len(order), _EXAMPLES).astype(np.int64)) - 1
-    chosen: list[int] = order[spread].tolist()
-    return [texts[label][:_EXAMPLE_CHARACTERS] for label in chosen]
+def _answered(job: Ask, rows: list[list[Tag]]) -> list[Tags] | InputError:
+    """The rows of a job, cut to what it asked for."""
+    if job.threshold is None:
+        return [Tags(tags[: job.k]) for tags in rows]
+    cut: list[Tags] = []
+    for tags in rows:
+        chances = [tag.probability for tag in tags[: job.k]]
+        if UNSET in chances:
+            return InputError(
+                "a threshold, but this model gives no probabilities",
+                do="train it again with held-out documents, or leave the threshold out",
+            )
+        kept = [
+            tag
+            for tag, chance in zip(tags, chances, strict=False)
+            if chance is not UNSET and chance >= job.threshold
+        ]
+        cut.append(Tags(kept))
+    return cut

@@ -39,7 +39,7 @@ class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
 
 
-class Tag(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tag(Struct, kw_only=True, omit_defaults=True):
     """A label that was found for a text."""
 
     id: int
