@@ -97,8 +97,9 @@ class Engine:
         scores = top.scores.astype(np.float64).round(_DIGITS).tolist()
         chances = top.probabilities
         sure = None if chances is None else chances.astype(np.float64).round(_DIGITS).tolist()
+        ids: list[list[int]] = top.labels.tolist()
         rows: list[list[Tag]] = []
-        for row, labels in enumerate(top.labels.tolist()):
+        for row, labels in enumerate(ids):
             tags = [
                 Tag(
                     id=label,
@@ -176,7 +177,7 @@ class Engine:
         parts = self._model.model
         vector = parts.encode_documents([job.text])
         near = parts.scorers.label_search.search(vector, job.k, parts.shown)
-        ids = [label for label in near.labels[0].tolist() if label != NO_LABEL]
+        ids: list[int] = [label for label in near.labels[0].tolist() if label != NO_LABEL]
         vectors = parts.scorers.label_search.vectors[ids]
         (x, y), *places = drawn(vector[0].cpu(), vectors.cpu()).tolist()
         return Map(
