@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dexa.errors import InputError, MissingFileError
 from dexa.server import Settings, is_loopback, read_token
 from dexa.server.guard import HEADERS
 from dexa.server.messages import BODY_BYTES
+from dexa.types import TopK
 from hostile import bodies
 from serving import client
 from tiny import LABELS
@@ -71,6 +73,57 @@ def test_details_are_the_scores_of_all_scorers(asking: TestClient, fitted: Dexa)
             for tag in answer["labels"]:
                 assert tag["scorers"][name] == pytest.approx(own[tag["id"]], abs=1e-4)
                 assert tag["frequency"] == fitted.model.frequency[tag["id"]]
+
+
+def test_answers_have_probabilities_and_may_be_none_at_all(
+    asking: TestClient, fitted: Dexa
+) -> None:
+    top = fitted.predict(TEXTS, 24)
+    assert top.probabilities is not None
+    said = asking.post("/v1/predict", json={"texts": TEXTS, "k": 24}).json()["answers"]
+    for answer, chances in zip(said, top.probabilities, strict=True):
+        found = [tag["probability"] for tag in answer["labels"]]
+        np.testing.assert_allclose(found, chances, atol=1e-5)
+    middle = float(np.median(top.probabilities))
+    question = {"texts": TEXTS, "k": 24, "threshold": middle}
+    for answer, chances in zip(
+        asking.post("/v1/predict", json=question).json()["answers"], top.probabilities, strict=True
+    ):
+        assert len(answer["labels"]) == (chances >= middle).sum()
+    none = asking.post("/v1/predict", json={"texts": "a", "threshold": 1.0}).json()["answers"]
+    assert none == [{"labels": []}]
+
+
+def test_only_chosen_labels_answer(asking: TestClient) -> None:
+    question = {"texts": TEXTS, "k": 5, "labels": [7, 3, 3, 11]}
+    for answer in asking.post("/v1/predict", json=question).json()["answers"]:
+        assert sorted(tag["id"] for tag in answer["labels"]) == [3, 7, 11]
+    refused = asking.post("/v1/predict", json={"texts": "a", "labels": [24]})
+    assert refused.status_code == 422
+    assert "24" in refused.json()["error"]
+
+
+def test_a_model_that_is_not_calibrated_takes_no_threshold(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Dexa.predict
+
+    def without(self: Dexa, *arguments: Any, **options: Any) -> TopK:
+        return replace(predict(self, *arguments, **options), probabilities=None)
+
+    monkeypatch.setattr(Dexa, "predict", without)
+    with client(folder) as asking:
+        answer = asking.post("/v1/predict", json={"texts": "amber", "threshold": 0.5})
+        assert answer.status_code == 422
+        assert "probabilities" in answer.json()["error"]
+        said = asking.post("/v1/predict", json={"texts": "amber"}).json()["answers"][0]["labels"]
+        assert all("probability" not in tag for tag in said)
+
+
+def test_a_score_is_explained(asking: TestClient, fitted: Dexa) -> None:
+    said = asking.post("/v1/explain", json={"text": TEXTS[0], "label": 3})
+    assert said.json() == json.loads(json.dumps(fitted.explain(TEXTS[0], 3).to_json()))
+    assert asking.post("/v1/explain", json={"text": "a", "label": 24}).status_code == 404
 
 
 def test_more_answers_than_labels_are_all_labels(asking: TestClient) -> None:
@@ -236,7 +289,7 @@ def test_a_fault_of_ours_is_a_500_without_details(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with client(folder) as asking:
-        monkeypatch.setattr(Dexa, "predict", lambda *_: 1 / 0)
+        monkeypatch.setattr(Dexa, "predict", lambda *_, **__: 1 / 0)
         answer = asking.post("/v1/predict", json={"texts": "amber"})
         assert answer.status_code == 500
         assert "division" not in answer.text
