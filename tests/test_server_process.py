@@ -5,13 +5,17 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import json
+import multiprocessing
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -22,7 +26,8 @@ from typer.testing import CliRunner
 
 from dexa import Dexa
 from dexa.cli import app
-from serving import Process, process
+from dexa.server import Settings, running, serve
+from serving import process
 from tiny import LABELS
 
 
@@ -103,37 +108,83 @@ def _damage(folder: Path) -> None:
     (folder / "labels.safetensors").write_bytes(b"damaged")
 
 
-def test_several_workers_answer_and_count_together(folder: Path) -> None:
-    with process(folder, "--workers", "2") as server:
-        _wait_until_ready(server)
+def test_it_serves_until_a_signal_ends_it(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Inside this process, whose main thread it takes."""
+    caplog.set_level("INFO", "dexa.server")
+
+    def act(address: str) -> None:
+        assert ask(address)["answers"]
+        os.kill(os.getpid(), signal.SIGHUP)
+        _until(lambda: "the model was read again" in caplog.text)
+        assert ask(address)["answers"]
+
+    _serve(folder, act)
+    assert "Traceback" not in caplog.text
+
+
+def test_several_workers_answer_count_together_and_are_replaced(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def act(address: str) -> None:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: ask(server.address), range(60)))
+            answers = list(pool.map(lambda _: ask(address), range(60)))
         assert all(answer["answers"] == answers[0]["answers"] for answer in answers)
-        assert 'dexa_requests_total{route="/v1/predict",status="200"} 60.0' in figures(
-            server.address
-        )
-        server.process.send_signal(signal.SIGHUP)
-        _wait_for_count(server, "the model was read again", 2)
-        assert server.end(signal.SIGTERM) == 0
+        counted = 'dexa_requests_total{route="/v1/predict",status="200"} 60.0'
+        _until(lambda: counted in figures(address))
+        victim = multiprocessing.active_children()[0]
+        os.kill(os.getpid(), signal.SIGHUP)
+        _until(lambda: 'dexa_reloads_total{outcome="done"} 2.0' in figures(address))
+        victim.kill()
+        _until(lambda: "starting another" in caplog.text)
+        _until(lambda: len(multiprocessing.active_children()) == 2)
+        assert ask(address)["answers"]
+
+    monkeypatch.setattr(running, "_YOUNG", 0.0)
+    _serve(folder, act, workers=2)
+    assert multiprocessing.active_children() == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
-def _wait_until_ready(server: Process) -> None:
-    _wait_for_count(server, "serving ", 2)
-    for _ in range(200):
+def _serve(folder: Path, act: Callable[[str], None], **changes: Any) -> None:
+    """Serve in the main thread while another one acts, and then sends SIGTERM."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address, faults, over = f"http://127.0.0.1:{port}", [], threading.Event()
+
+    def play() -> None:
         try:
-            with urlopen(f"{server.address}/readyz", timeout=30):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("not ready")
+            _until(lambda: over.is_set() or _is_ready(address))
+            act(address)
+        except BaseException as error:
+            faults.append(error)
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        serve(Settings(model=folder, port=port, device="cpu", **changes))
+    finally:
+        over.set()
+        player.join()
+    assert faults == []
 
 
-def _wait_for_count(server: Process, words: str, count: int) -> None:
-    for _ in range(1200):
-        if sum(words in line for line in server.lines) >= count:
-            return
+def _is_ready(address: str) -> bool:
+    try:
+        with urlopen(f"{address}/readyz", timeout=30):
+            return True
+    except OSError:
+        return False
+
+
+def _until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it does not happen"
         time.sleep(0.05)
-    raise AssertionError("".join(server.lines))
 
 
 def test_connections_that_misbehave_do_not_disturb_others(folder: Path) -> None:

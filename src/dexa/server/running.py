@@ -15,6 +15,7 @@ import time
 from collections.abc import Generator
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import Any
 
 import torch
 import uvicorn
@@ -32,6 +33,7 @@ log = logging.getLogger("dexa.server")
 _BACKLOG = 1_024
 _PATIENCE = 10  # seconds for requests that are being answered when the server ends
 _KEEP_ALIVE = 60  # seconds that an idle connection stays: longer than proxies keep theirs
+_YOUNG = 30.0  # seconds: a process that dies before them will die again
 _PAUSE = 1.0  # seconds before a process that died is started again
 
 
@@ -129,9 +131,12 @@ class _Server(uvicorn.Server):
 def _supervise(settings: Settings, listener: socket.socket) -> None:
     """Keep several processes alive that take turns at one socket."""
     with tempfile.TemporaryDirectory(prefix="dexa-serve-") as figures:
-        os.environ[SHARED_FOLDER] = figures
-        with _Workers(settings, listener) as workers:
-            workers.watch()
+        os.environ[SHARED_FOLDER] = figures  # for the processes to find
+        try:
+            with _Workers(settings, listener) as workers:
+                workers.watch()
+        finally:
+            del os.environ[SHARED_FOLDER]
 
 
 class _Workers:
@@ -142,11 +147,15 @@ class _Workers:
         self._context = multiprocessing.get_context("spawn")  # torch does not survive a fork
         self._ending = False
         self._processes: list[BaseProcess] = []
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Workers:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._end)
-        signal.signal(signal.SIGHUP, self._reload)
+        handlers = {
+            signal.SIGINT: self._end,
+            signal.SIGTERM: self._end,
+            signal.SIGHUP: self._reload,
+        }
+        self._before = {number: signal.signal(number, do) for number, do in handlers.items()}
         self._processes = [self._started() for _ in range(self._settings.workers)]
         return self
 
@@ -156,6 +165,8 @@ class _Workers:
         for process in self._processes:
             process.join(_PATIENCE + 1)
             process.kill()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def watch(self) -> None:
         """Wait for the end.
@@ -171,7 +182,7 @@ class _Workers:
                     continue
                 if process.exitcode == InputError.exit_code:
                     raise InputError("a process could not start", do="see the line above")
-                if time.monotonic() - born < _PAUSE * 30:
+                if time.monotonic() - born < _YOUNG:
                     raise RunError(
                         f"a process ended with code {process.exitcode}; its log says why"
                     )
