@@ -2,6 +2,7 @@
 
     python benchmarks/labels.py
     python benchmarks/labels.py --held-out --shrinkage 0.3 1 3
+    python benchmarks/labels.py --costs
 
 A tenth of the labels of the bundled titles is taken away before training, and added afterwards: by
 their texts; by texts and the auxiliary vector of the nearest cluster; by texts and their training
@@ -9,12 +10,15 @@ documents. Figures are recall at 10: the share of the true pairs of these labels
 that stand among the first ten answers, in the test split after its filter, or with ``--held-out``
 in a tenth of train that no model sees, for choices; of the documents without a late label as many
 are asked as there are with one. Labels whose text another label has as well
-cannot be added, and are in no figure. Trained models are kept in ``--work``.
+cannot be added, and are in no figure. Trained models are kept in ``--work``. ``--costs`` shows what
+single changes take, in time of the processor and in bytes written, and an explanation.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,6 +45,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, help="train on so many, drawn, and their labels")
     parser.add_argument("--seed", type=int, default=108)
     parser.add_argument("--held-out", action="store_true", help="figures on documents of train")
+    parser.add_argument("--costs", action="store_true", help="of changes, and of an explanation")
     parser.add_argument("--shrinkage", type=float, nargs="+", default=[Choice().shrinkage])
     parser.add_argument("--work", type=Path, default=Path("labels-work"), help="keeps the models")
     options = parser.parse_args()
@@ -51,6 +56,9 @@ def main() -> None:
     gone = np.random.default_rng(options.seed).random(whole.n_labels) < SHARE
     late = gone & with_own_text(whole)
     asked = dataset.test if options.held_out else whole.test
+    if options.costs:
+        costs(trained(without(dataset, gone), "without", options), options.work / "without")
+        return
     figures = Figures(some_of(asked, late, options.seed), late, ~gone)
     names = np.concatenate([np.flatnonzero(~gone), np.flatnonzero(late)])
     print(f"{gone.sum():,} of {len(gone):,} labels are taken away, {late.sum():,} of them added")
@@ -147,6 +155,34 @@ def trained(dataset: Dataset, name: str, options: argparse.Namespace) -> Dexa:
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         print(f"{folder.name}: trained in {wall:.0f} s, {cpu:.0f} CPU s", flush=True)
     return Dexa.load(folder, device="cpu", write_changes=False)
+
+
+def costs(model: Dexa, folder: Path) -> None:
+    """Print what single changes of a model in a folder take, in a copy of the folder."""
+    documents = ["a bicycle that carries loads", "loads on a bicycle"]
+    with tempfile.TemporaryDirectory() as place:
+        copy = shutil.copytree(folder, Path(place) / "model")
+        model = Dexa.load(copy, device="cpu")
+        model.predict(["a dog"])  # what is made once is made
+        acts = {
+            "add a label by text": lambda: model.add_labels(["cargo bicycle, carrier"]),
+            "add a label with two documents": lambda: model.add_labels(["load bike"], [documents]),
+            "rename a label": lambda: model.rename_label("load bike", "bike for loads"),
+            "hide a label": lambda: model.hide(["bike for loads"]),
+            "remove a label": lambda: model.remove_labels(["bike for loads"]),
+            "predict one text": lambda: model.predict(["a bicycle that carries loads"]),
+            "explain one label": lambda: model.explain(documents[0], "cargo bicycle, carrier"),
+        }
+        print(f"{len(model.labels()):,} labels\n| | CPU s | bytes written |\n|---|---|---|")
+        for name, act in acts.items():
+            before, started = size(copy), time.process_time()
+            act()
+            print(f"| {name} | {time.process_time() - started:.2f} | {size(copy) - before:,} |")
+
+
+def size(folder: Path) -> int:
+    """The bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 class Figures:
