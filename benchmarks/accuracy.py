@@ -100,7 +100,7 @@ def split_off(dataset: Dataset, share: float = 0.1) -> Dataset:
 def held_out(dataset: Dataset, share: float = 0.1) -> Dataset:
     """The same over the labels that train still has a document of, as in a real test split.
 
-    Otherwise half of the labels held out could be such as nobody was trained on, and label texts
+    Otherwise many of the labels held out could be such as nobody was trained on, and label texts
     would seem to be all.
     """
     assert dataset.label_texts is not None
