@@ -38,7 +38,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "encoder_stage.batch_size": st.none() | WHOLE,
     "encoder_stage.texts_at_once": st.integers(0, 10_000),
     "encoder_stage.learning_rate": st.none() | POSITIVE,
-    "encoder_stage.warmup_steps": st.integers(0, 1_000),
+    "encoder_stage.warmup_steps": st.none() | st.integers(0, 1_000),
     "encoder_stage.weight_decay": SHARE,
     "encoder_stage.margin": SHARE,
     "encoder_stage.negatives": WHOLE,
@@ -333,6 +333,7 @@ def test_the_rules_for_a_transformer_on_titles() -> None:
         "encoder_stage.epochs": 40,
         "encoder_stage.batch_size": 1_600,
         "encoder_stage.learning_rate": 1e-3,
+        "encoder_stage.warmup_steps": 100,
         "encoder_stage.temperature": 0.1,
         "encoder_stage.cluster_from": 1,
         "encoder_stage.curriculum": [1, 3, 7, 10, 13, 17, 20, 27],
@@ -352,15 +353,16 @@ def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
         "auxiliary.head_labels": 0,
         "auxiliary.initial_norm": 0.0,
         "auxiliary.learning_rate": 1e-4,
-        "encoder_stage.epochs": 20,
+        "encoder_stage.epochs": 120,
         "encoder_stage.batch_size": 12,
         "encoder_stage.learning_rate": 1e-2,
+        "encoder_stage.warmup_steps": 100,
         "encoder_stage.temperature": 0.1,
-        "encoder_stage.cluster_from": 1,
-        "encoder_stage.curriculum": [1, 2, 3, 5, 7, 8, 10, 13],
-        "classifier_stage.epochs": 6,
+        "encoder_stage.cluster_from": 4,
+        "encoder_stage.curriculum": [4, 10, 20, 30, 40, 50, 60, 80],
+        "classifier_stage.epochs": 28,
         "classifier_stage.batch_size": 12,
-        "classifier_stage.curriculum": [1],
+        "classifier_stage.curriculum": [6],
         "fusion.validation": 5,
     }
 
@@ -387,6 +389,21 @@ def test_pairs_of_a_bag_grow_with_its_texts() -> None:
     ]:
         size = Size(documents=documents, labels=500, width=None, titles=bool(titles))
         assert filled(size)["encoder.pairs"] == pairs
+
+
+@pytest.mark.parametrize(
+    ("documents", "batch", "epochs"),
+    [(60, 7, 117), (4_618, 288, 63), (26_816, 1_600, 60), (81_655, 1_600, 20), (10**7, 1_600, 20)],
+)
+def test_few_documents_are_seen_more_often(documents: int, batch: int, epochs: int) -> None:
+    size = Size(documents=documents, labels=500, width=None, titles=True)
+    stage = completed(PUBLISHED, size).encoder_stage
+    assert (stage.batch_size, stage.epochs) == (batch, epochs)
+    assert epochs * documents / batch > 998
+    chosen = completed(PUBLISHED.changed({"encoder_stage.epochs": 3}), size).encoder_stage
+    assert chosen.epochs == 3
+    assert chosen.warmup_steps is not None
+    assert chosen.warmup_steps <= max(1, 0.1 * 3 * documents / batch + 1)
 
 
 def test_the_temperature_of_each_loss() -> None:

@@ -83,11 +83,11 @@ class EncoderStage:
         validations: how often the stage is validated on its way.
     """
 
-    epochs: int | None = None  # 40 for a transformer, 20 for a bag of tokens
-    batch_size: int | None = None  # 1,600; an eighth of the documents when there are few
+    epochs: int | None = None  # 40 for a transformer, 20 for a bag; 1,000 steps at least
+    batch_size: int | None = None  # 1,600; a 16th of the documents, then 256, when there are few
     texts_at_once: int = 0
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
-    warmup_steps: int = 100
+    warmup_steps: int | None = None  # 100, a tenth of the steps when there are few
     weight_decay: float = 0.01
     loss: str = "triplet"
     margin: float = 0.3
@@ -120,8 +120,8 @@ class ClassifierStage:
         curriculum: epochs at which the clusters double in size.
     """
 
-    epochs: int | None = None  # 20 for a transformer, 6 for a bag of tokens
-    batch_size: int | None = None  # 2,048; an eighth of the documents when there are few
+    epochs: int | None = None  # 20 for a transformer, 6 for a bag; 230 steps at least
+    batch_size: int | None = None  # 2,048; a 16th of the documents, then 256, when there are few
     learning_rate: float = 1e-3
     moments: str = "float32"
     warmup_steps: int = 100

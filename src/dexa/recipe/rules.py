@@ -35,8 +35,10 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     """The recipe with every field filled in that was left to the data set's size."""
     first, second = recipe.encoder_stage, recipe.classifier_stage
     bag = size.width is None
-    epochs = _or(first.epochs, 20 if bag else 40)
-    few = max(1, size.documents // 8)
+    batch = _or(first.batch_size, _batch_size(size.documents, 1_600))
+    epochs = _or(first.epochs, _epochs(size.documents, batch, 20 if bag else 40, 1_000))
+    last_batch = _or(second.batch_size, _batch_size(size.documents, 2_048))
+    last_epochs = _or(second.epochs, _epochs(size.documents, last_batch, 6 if bag else 20, 230))
     return dataclasses.replace(
         recipe,
         encoder=_filled(
@@ -56,20 +58,31 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
         encoder_stage=_filled(
             first,
             epochs=epochs,
-            batch_size=min(1_600, few),
+            batch_size=batch,
             learning_rate=_learning_rate(size.width),
+            warmup_steps=min(100, math.ceil(epochs * size.documents / batch / 10)),
             temperature=0.1 if first.loss == "triplet" else 0.07,
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),
         classifier_stage=_filled(
             second,
-            epochs=6 if bag else 20,
-            batch_size=min(2_048, few),
-            curriculum=_scaled((20,), _or(second.epochs, 6 if bag else 20), 100),
+            epochs=last_epochs,
+            batch_size=last_batch,
+            curriculum=_scaled((20,), last_epochs, 100),
         ),
         fusion=_filled(recipe.fusion, validation=min(5_000, size.documents // 20)),
     )
+
+
+def _batch_size(documents: int, most: int) -> int:
+    """A 16th of the documents, within 256 and `most`; an eighth where that is below 256."""
+    return min(most, max(documents // 16, min(256, max(1, documents // 8))))
+
+
+def _epochs(documents: int, batch: int, enough: int, steps: int) -> int:
+    """As many as are `enough`, or make so many steps: with fewer, little moves from its start."""
+    return max(enough, math.ceil(steps * batch / max(1, documents)))
 
 
 def _pairs(size: Size) -> int:

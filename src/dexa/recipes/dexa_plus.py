@@ -9,6 +9,6 @@ from dexa.types import SCORERS
 
 def dexa_plus() -> Recipe:
     """What the dense scorers miss, words find: all scorers, and a fusion of any number of them."""
-    fusion = FusionChoice(scorers=SCORERS, method="boosted", candidates=50, tail_weight=0.7)
+    fusion = FusionChoice(scorers=SCORERS, method="boosted", candidates=50, tail_weight=0.3)
     stage = EncoderStage(loss="softmax", rarity=0.2)
     return replace(dexa(), name="dexa-plus", encoder_stage=stage, fusion=fusion)

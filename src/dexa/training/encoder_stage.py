@@ -46,7 +46,8 @@ class EncoderStage:
         assert self.options.batch_size is not None
         assert self.options.learning_rate is not None
         assert self.options.temperature is not None
-        self.temperature = self.options.temperature
+        assert self.options.warmup_steps is not None
+        self.temperature, self.warmup = self.options.temperature, self.options.warmup_steps
         self.epochs, self.batch_size = self.options.epochs, self.options.batch_size
         assert recipe.auxiliary.learning_rate is not None
         self.learning_rates = (self.options.learning_rate, recipe.auxiliary.learning_rate)
@@ -81,7 +82,7 @@ class EncoderStage:
         """Train on one batch of documents and the labels drawn for them."""
         batch = self.batches.of(epoch, step, self.order)
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
-        schedule = linear_schedule(at, warmup=self.options.warmup_steps, total=total)
+        schedule = linear_schedule(at, warmup=self.warmup, total=total)
         for rate, highest in zip(self.rates, self.learning_rates, strict=True):
             rate.set(highest * schedule)
         if self.has_dropout:  # which draws from the global generator
