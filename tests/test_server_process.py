@@ -192,6 +192,13 @@ def _until(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def test_a_hang_up_while_it_starts_does_not_end_it(folder: Path) -> None:
+    with process(folder) as server:  # its address is told once the model is read
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("the model was read again")
+        assert ask(server.address)["answers"]
+
+
 def test_connections_that_misbehave_do_not_disturb_others(folder: Path) -> None:
     with process(folder) as server:
         host, port = server.address.removeprefix("http://").split(":")

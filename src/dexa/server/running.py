@@ -30,6 +30,7 @@ from dexa.server.settings import Settings
 
 log = logging.getLogger("dexa.server")
 
+_HANG_UP = {signal.SIGHUP}
 _BACKLOG = 1_024
 _PATIENCE = 10  # seconds for requests that are being answered when the server ends
 _KEEP_ALIVE = 60  # seconds that an idle connection stays: longer than proxies keep theirs
@@ -45,12 +46,24 @@ def serve(settings: Settings) -> None:
         RunError: a process could not be kept alive.
     """
     _log_to_stderr()
-    listener = _listening(settings)
-    with listener:
+    with _hang_ups_held(), _listening(settings) as listener:
         if settings.workers == 1:
             _work(settings, listener)
         else:
             _supervise(settings, listener)
+
+
+@contextlib.contextmanager
+def _hang_ups_held() -> Generator[None, None, None]:
+    """Let SIGHUP wait, here and in processes that start, until somebody handles it.
+
+    Unhandled it would end a process that is still reading its model.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANG_UP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -112,6 +125,7 @@ class _Server(uvicorn.Server):
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANG_UP)
         try:
             yield
         finally:
@@ -156,6 +170,7 @@ class _Workers:
             signal.SIGHUP: self._reload,
         }
         self._before = {number: signal.signal(number, do) for number, do in handlers.items()}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANG_UP)
         self._processes = [self._started() for _ in range(self._settings.workers)]
         return self
 
@@ -192,7 +207,8 @@ class _Workers:
 
     def _started(self) -> BaseProcess:
         process = self._context.Process(target=_worker, args=(self._settings, self._listener))
-        process.start()
+        with _hang_ups_held():
+            process.start()
         return process
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
