@@ -23,6 +23,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -201,18 +202,23 @@ class Server:
 @contextmanager
 def server(model: Path, *options: str) -> Iterator[Server]:
     command = [sys.executable, "-m", "dexa", "serve", str(model), "--port", "0", *options]
-    with Path("serving.log").open("w") as log:
-        process = subprocess.Popen(command, stderr=log, text=True)
-    try:
-        yield Server(process, _port(process))
-    finally:
-        process.terminate()
-        process.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "log"
+        with said.open("w") as log:
+            process = subprocess.Popen(command, stderr=log, text=True)
+        try:
+            yield Server(process, _port(process, said))
+        finally:
+            process.terminate()
+            process.wait()
+            for line in said.read_text().splitlines():
+                if " INFO " not in line:
+                    print("  log:", line)
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def _port(process: subprocess.Popen[str], said: Path) -> int:
     for _ in range(600):
-        if found := re.search(r"on http://127.0.0.1:(\d+)", Path("serving.log").read_text()):
+        if found := re.search(r"on http://127.0.0.1:(\d+)", said.read_text()):
             port = int(found[1])
             try:
                 with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30):
@@ -222,7 +228,7 @@ def _port(process: subprocess.Popen[str]) -> int:
         if process.poll() is not None:
             break
         time.sleep(0.1)
-    sys.exit(Path("serving.log").read_text())
+    sys.exit(said.read_text())
 
 
 async def sustained(port: int, running: Server, rate: float, seconds: float) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -26,7 +27,7 @@ from typer.testing import CliRunner
 
 from dexa import Dexa
 from dexa.cli import app
-from dexa.server import Settings, running, serve
+from dexa.server import Settings, protocol, running, serve
 from serving import process
 from tiny import LABELS
 
@@ -226,6 +227,35 @@ def test_connections_that_misbehave_do_not_disturb_others(folder: Path) -> None:
                     pass  # the server may close while we still write
             assert ask(server.address)["answers"]
         assert not any("Traceback" in line for line in server.lines)
+
+
+def test_connections_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_CONNECTIONS", 3)
+
+    def act(address: str) -> None:
+        host, port = address.removeprefix("http://").split(":")
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            with socket.create_connection((host, int(port)), timeout=20) as one_more:
+                said = one_more.recv(1000)
+            assert said.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 1" in said
+        _until(lambda: _is_ready(address))
+
+    _serve(folder, act)
+
+
+def test_a_head_must_come_in_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.1)
+
+    def act(address: str) -> None:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as slow:
+            slow.sendall(b"GET /readyz HT")
+            assert slow.recv(1000) == b""  # closed
+
+    _serve(folder, act)
 
 
 def test_what_keeps_it_from_starting_is_one_line(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""HTTP with bounds that uvicorn leaves open: the bytes of a head, and the time it may take."""
+"""HTTP with bounds that uvicorn leaves open: bytes and seconds of a head, and connections."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-CONNECTIONS = 1_000
-"""More are answered 503."""
-
+_CONNECTIONS = 1_000  # below the files that a process may usually have open
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\n"
+    b"retry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 _HEAD_BYTES = 64 << 10
 _HEAD_SECONDS = 10.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection that is closed when a head is too long, or when the first does not come."""
+    """A connection that is closed when a head is too long, when the first does not come, or at once.
+
+    At once it is closed where there are too many, with 503.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -23,8 +28,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """Begin to wait for a head, unless there are too many connections."""
         super().connection_made(transport)
+        if len(self.connections) > _CONNECTIONS:
+            transport.write(_TOO_MANY)
+            transport.close()
+            return
         self._patience = self.loop.call_later(_HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:

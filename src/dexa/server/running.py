@@ -24,7 +24,7 @@ from dexa.errors import DexaError, InputError, RunError
 from dexa.estimator import Dexa
 from dexa.server.app import application
 from dexa.server.monitoring import SHARED_FOLDER
-from dexa.server.protocol import CONNECTIONS, BoundedProtocol
+from dexa.server.protocol import BoundedProtocol
 from dexa.server.service import Service
 from dexa.server.settings import Settings
 
@@ -91,7 +91,6 @@ def _work(settings: Settings, listener: socket.socket) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_PATIENCE,
             backlog=_BACKLOG,
