@@ -17,7 +17,7 @@ _HEAD_SECONDS = 10.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection that is closed when a head is too long, when the first does not come, or at once.
+    """A connection that is closed when a head is too long or does not come, or at once.
 
     At once it is closed where there are too many, with 503.
     """
