@@ -36,7 +36,7 @@ def serve(  # noqa: PLR0913 - each parameter is an option of the command
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=256, help="Texts computed together; 1 turns batching off.")
-    ] = 32,
+    ] = 64,
     queue: Annotated[int, typer.Option(min=1, help="Texts that may wait; more get 503.")] = 512,
     deadline: Annotated[
         float, typer.Option(min=0.01, help="Seconds that a request may wait; after them, 503.")

@@ -9,7 +9,7 @@ import torch
 
 from dexa.index.best import Best
 
-_GATHER_BYTES = 2 << 20  # of vectors gathered at a time on a CPU: they stay in its cache
+_GATHER_BYTES = 1 << 19  # of vectors gathered at a time on a CPU: they stay in its cache
 _SCORES_BYTES = 64 << 20  # of scores of all labels at a time
 _CHUNK = 1 << 14  # labels widened to float64 at a time
 

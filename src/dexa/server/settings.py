@@ -42,7 +42,7 @@ class Settings:
     threads: int = 1
     token: str | None = None
     host_names: tuple[str, ...] = ()
-    batch: int = 32
+    batch: int = 64
     queue: int = 512
     deadline: float = 1.0
     log_texts: bool = False
