@@ -2,9 +2,10 @@
 
     python benchmarks/accuracy.py --run titles,bag,dexa,20 --run titles,bag,ngame,20 --seeds 1 2 3
     python benchmarks/accuracy.py --run further/FOLDOC,bag,dexa_plus,default
+    python benchmarks/accuracy.py --run titles,none,ova,0 --run titles,none,knn,0
 
 A run is ``DATA,ENCODER,RECIPE,EPOCHS[,field=value…]``: ``titles`` or ``full`` of the bundled data
-set, or the folder of another; ``bag`` or ``minilm``; ``dexa``, ``dexa_plus`` or ``ngame``; epochs
+set, or the folder of another; ``bag``, ``minilm`` or ``none``; a function of `dexa.recipes`; epochs
 of the encoder stage, or ``default``. Figures are those of the test split after its filter, or with
 ``--held-out`` those of a tenth of train that no run sees, for choices. Every row is appended to
 ``--output`` as a line of JSON; a table is printed at the end.
@@ -64,7 +65,11 @@ def run(
     settings = dict(change.split("=", maxsplit=1) for change in changes)
     if epochs != "default":
         settings["encoder_stage.epochs"] = epochs
-    settings["encoder.name"] = {"bag": f"bag:{options.minilm}", "minilm": options.minilm}[encoder]
+    settings["encoder.name"] = {
+        "bag": f"bag:{options.minilm}",
+        "minilm": options.minilm,
+        "none": "none",
+    }[encoder]
     recipe = getattr(recipes, name)().changed(settings)
     started, cpu = time.perf_counter(), time.process_time()
     model = Dexa(recipe, seed=seed, device=options.device).fit(dataset)
@@ -138,13 +143,14 @@ def _over(split: Split, known: NDArray[np.integer]) -> Split:
 
 def table(rows: list[dict]) -> list[str]:
     """Rows as a Markdown table."""
-    head = ["run", "seed", "scorer", *METRICS, "encoder s", "classifiers s", "train s"]
+    head = ["run", "seed", "scorer", *METRICS, "encoder s", "classifiers s", "train s", "CPU-s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         for scorer, figures in row["scorers"].items():
             values = [f"{figures[metric]:.2f}" for metric in METRICS]
             seconds = [row["stages_s"]["encoder_stage"], row["stages_s"]["classifier_stage"]]
             cells = [row["run"], row["seed"], scorer, *values, *seconds, row["train_s"]]
+            cells.append(row["train_cpu_s"])
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     return lines
 

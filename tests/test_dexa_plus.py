@@ -15,6 +15,8 @@ from dexa.recipe import Recipe
 from dexa.types import SCORERS, TopK
 from tiny_models import tiny_recipe
 
+FIVE = SCORERS[:5]
+
 
 @pytest.fixture(scope="module")
 def recipe(tiny_encoder: Path) -> Recipe:
@@ -42,13 +44,13 @@ def assert_same(one: dict[str, TopK], two: dict[str, TopK]) -> None:
 
 def test_every_scorer_answers_and_is_fused(model: Dexa, tiny_dataset: Dataset) -> None:
     found = model.predict_scorers(texts(tiny_dataset), 4)
-    assert list(found) == [*SCORERS, FUSION]
-    proposed = np.concatenate([found[name].labels for name in SCORERS], axis=1)
+    assert list(found) == [*FIVE, FUSION]
+    proposed = np.concatenate([found[name].labels for name in FIVE], axis=1)
     for row, labels in enumerate(found[FUSION].labels):
         assert len(set(labels)) == 4
         assert set(labels[:1]) <= set(proposed[row]) | set(labels)
     evaluation = model.evaluate(tiny_dataset).to_json()
-    assert list(evaluation["scorers"]) == [*SCORERS, FUSION]
+    assert list(evaluation["scorers"]) == [*FIVE, FUSION]
 
 
 def test_candidates_have_the_scores_of_all(model: Dexa, tiny_dataset: Dataset) -> None:
@@ -58,7 +60,7 @@ def test_candidates_have_the_scores_of_all(model: Dexa, tiny_dataset: Dataset) -
     asked = scorers.ask(vectors, some)
     candidates = asked.candidates(asked.best(3))
     assert scorers.words is not None
-    chances = scorers.words.linear.opinions(scorers.words.features.transform(some)).toarray()
+    chances = scorers.words.opinions(some)["linear"].toarray()
     votes = scorers.neighbours.opinions(vectors).toarray() if scorers.neighbours else None
     assert votes is not None
     for row, labels in enumerate(candidates.labels.tolist()):
@@ -85,6 +87,8 @@ def test_a_scorer_alone(recipe: Recipe, tiny_dataset: Dataset, name: str) -> Non
     alone = Dexa(recipe.changed({"fusion.scorers": [name]}), seed=3, device="cpu")
     found = alone.fit(tiny_dataset).predict_scorers(texts(tiny_dataset), 3)
     assert set(found) >= {name, FUSION}
+    words = {"label_words", "linear", "bm25", "centroids"} - {name}
+    assert not words & set(found)  # what is not asked for is not fitted
     # the odds rise with the score, so the fusion takes its candidates from this scorer alone
     for fused, own in zip(found[FUSION].labels, found[name].labels, strict=True):
         assert set(fused[:1]) <= set(own) | {-1} or len(set(own)) == 3
@@ -103,9 +107,9 @@ def test_training_on_tokens_alone(recipe: Recipe) -> None:
 
     for texts in ((None, ["a"]), (["a"], None), (None, None)):
         with pytest.raises(DataError, match="scorers that read words"):
-            check_texts(recipe.fusion, texts)
+            check_texts(recipe, texts)
     dense = recipe.changed({"fusion.scorers": ["label_search", "neighbours"]})
-    check_texts(dense.fusion, (None, None))
+    check_texts(dense, (None, None))
 
 
 def test_the_dial_trades_precision_for_rare_labels(model: Dexa, tiny_dataset: Dataset) -> None:

@@ -37,6 +37,7 @@ TABLES = {
     "auxiliary": parts.AuxiliaryChoice,
     "encoder_stage": parts.EncoderStage,
     "classifier_stage": parts.ClassifierStage,
+    "further": parts.FurtherChoice,
     "fusion": parts.FusionChoice,
     "index": parts.IndexChoice,
 }

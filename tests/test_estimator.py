@@ -100,7 +100,8 @@ def test_the_first_lines_tell_every_choice(short: Recipe) -> None:
     fit(short, COLOURED, BY_COLOUR, COLOURS, progress=heard)
     assert heard.notes[0] == "recipe dexa, seed 1, device cpu"
     told = "\n".join(heard.notes)
-    for part in ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "fusion"):
+    parts = ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "further", "fusion")
+    for part in parts:
         for field in dataclasses.fields(getattr(short, part)):
             assert f"{part}: " in told
             assert f"{field.name} " in told
@@ -119,8 +120,9 @@ def test_recipes_fit_as_they_are(method: str, tiny_encoder: Path, tiny_dataset: 
     )
     model = Dexa(recipe, device="cpu").fit(tiny_dataset).model
     assert model.recipe.encoder.max_length == 32  # its texts are titles
-    assert len(model.bank.vectors) == (0 if method == "ngame" else 8)
-    assert model.bank.empty == (method == "ngame")
+    without = recipe.auxiliary.shared_vectors == 0
+    assert len(model.bank.vectors) == (0 if without else 8)
+    assert model.bank.empty == without
 
 
 def test_short_texts_are_titles(short: Recipe) -> None:

@@ -34,7 +34,14 @@ def test_dexa_plus_differs_in_its_loss_and_fusion() -> None:
     plus, dexa = recipes.dexa_plus(), recipes.dexa()
     own = {"name": "dexa", "encoder_stage": dexa.encoder_stage, "fusion": dexa.fusion}
     assert dataclasses.replace(plus, **own) == dexa
-    assert (plus.encoder_stage.loss, plus.fusion.scorers) == ("softmax", SCORERS)
+    assert (plus.encoder_stage.loss, plus.fusion.scorers) == ("softmax", SCORERS[:5])
+
+
+@pytest.mark.parametrize("name", ["bm25", "centroid", "knn", "ova"])
+def test_a_baseline_is_one_scorer_without_an_encoder(name: str) -> None:
+    recipe = getattr(recipes, name)()
+    assert recipe.encoder.absent
+    assert (recipe.fusion.method, len(recipe.fusion.scorers)) == ("single", 1)
 
 
 def test_no_size_of_data_gives_ngame_vectors() -> None:

@@ -13,10 +13,10 @@ from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 
 from dexa import recipes
 from dexa.data import Dataset
-from dexa.encoders import open_encoder, transformer_width
+from dexa.encoders import transformer_width
 from dexa.errors import DataError
 from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
-from dexa.examples import examples_of, holds_titles, tokens_of
+from dexa.examples import encoder_of, examples_of, holds_titles, tokens_of
 from dexa.model import open_model
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray
@@ -93,13 +93,7 @@ class Dexa(Trained):
         recipe = self._completed(dataset)
         for line in _told(recipe, self.seed, choose_device(self.device).type):
             progress.note(line)
-        encoder = open_encoder(
-            recipe.encoder.name,
-            max_length=recipe.encoder.max_length or 0,
-            dropout=recipe.encoder.dropout,
-            initial=recipe.encoder.initial,
-            pairs=recipe.encoder.pairs or 0,
-        )
+        encoder = encoder_of(recipe.encoder)
         self._journal = None
         with told_when_full():
             self._model = train(
@@ -123,7 +117,7 @@ class Dexa(Trained):
         size = Size(
             documents=dataset.train.n_labelled,
             labels=dataset.n_labels,
-            width=transformer_width(recipe.encoder.name),
+            width=None if recipe.encoder.absent else transformer_width(recipe.encoder.name),
             titles=holds_titles(dataset),
         )
         return completed(recipe, size)
@@ -214,6 +208,7 @@ class Dexa(Trained):
                 expected=f"the {len(self.model.frequency):,} labels of the model",
                 path=dataset.folder,
             )
+        words = dataset.test and dataset.test.texts
         tokens = tokens_of(dataset, self.model.encoder, progress or Silence())["tst_doc"]
         page = None
         if report is not None:
@@ -221,9 +216,7 @@ class Dexa(Trained):
             page = ReportPage(path=report, facts=facts, history=self.model.history, peers=peers)
         return evaluate_on(
             dataset,
-            self.model.predict_scorers(
-                tokens, depth, words=dataset.test and dataset.test.texts, progress=progress
-            ),
+            self.model.predict_scorers(tokens, depth, words=words, progress=progress),
             a=self.model.facts["A"],
             b=self.model.facts["B"],
             page=page,
@@ -279,6 +272,7 @@ def _check_question(texts: object, k: int) -> None:
 def _told(recipe: Recipe, seed: int, device: str) -> Iterable[str]:
     """A run's first lines: every choice it was given or took."""
     yield f"recipe {recipe.name}, seed {seed}, device {device}"
-    for part in ("encoder", "auxiliary", "encoder_stage", "classifier_stage", "fusion", "index"):
+    parts = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+    for part in parts:
         values = dataclasses.asdict(getattr(recipe, part))
         yield f"{part}: " + ", ".join(f"{key} {value}" for key, value in values.items())

@@ -8,10 +8,11 @@ import numpy as np
 
 from dexa import metrics
 from dexa.data import Dataset
-from dexa.encoders import TextEncoder
+from dexa.encoders import TextEncoder, open_encoder
 from dexa.errors import DataError
 from dexa.preparation import are_tokens_of, prepared_tokens
-from dexa.tokens import TokenArray
+from dexa.recipe import EncoderChoice
+from dexa.tokens import TokenArray, no_tokens
 from dexa.training import Examples
 from dexa.types import Progress
 
@@ -29,7 +30,20 @@ def holds_titles(dataset: Dataset) -> bool:
     return bool(np.quantile(words, 0.95) <= _TITLE_WORDS)
 
 
-def examples_of(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> Examples:
+def encoder_of(choice: EncoderChoice) -> TextEncoder | None:
+    """The encoder that a completed recipe names; None where it names none."""
+    if choice.absent:
+        return None
+    return open_encoder(
+        choice.name,
+        max_length=choice.max_length or 0,
+        dropout=choice.dropout,
+        initial=choice.initial,
+        pairs=choice.pairs or 0,
+    )
+
+
+def examples_of(dataset: Dataset, encoder: TextEncoder | None, progress: Progress) -> Examples:
     """The training split of a data set, with the tokens of an encoder."""
     tokens = tokens_of(dataset, encoder, progress)
     split = dataset.train
@@ -52,8 +66,17 @@ def examples_of(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> E
     )
 
 
-def tokens_of(dataset: Dataset, encoder: TextEncoder, progress: Progress) -> dict[str, TokenArray]:
-    """Tokens of all texts: those `dexa prepare` wrote where they fit, else made now."""
+def tokens_of(
+    dataset: Dataset, encoder: TextEncoder | None, progress: Progress
+) -> dict[str, TokenArray]:
+    """Tokens of all texts: those `dexa prepare` wrote where they fit, else made now.
+
+    Without an encoder, texts have no tokens.
+    """
+    if encoder is None:
+        splits = {"trn_doc": dataset.train, "tst_doc": dataset.test}
+        counts = {name: split.n_documents for name, split in splits.items() if split is not None}
+        return {n: no_tokens(count) for n, count in (counts | {"lbl": dataset.n_labels}).items()}
     prepared = None
     if dataset.folder is not None:
         prepared = prepared_tokens(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast, final
+from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 import numpy as np
 import torch
@@ -17,16 +17,27 @@ NOT_IN_DATA = -1
 """Stands in `NeighbourVotes.rows` for a document that came after training."""
 
 
+class Search(Protocol):
+    """Finds the documents nearest to some texts, by their vectors or by their words."""
+
+    def search(self, queries: Any, k: int, /) -> TopK:
+        """The K nearest documents of each text, and their cosines."""
+        ...
+
+
+SearchT = TypeVar("SearchT", bound=Search)
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NeighbourVotes:
+class NeighbourVotes(Generic[SearchT]):
     """The training documents nearest to a text vote for their labels.
 
     A document's voice is ``softmax(cosine / temperature)`` over the neighbours of the text; each
     of its labels gets it whole.
 
     Attributes:
-        index: over the unit vectors of N training documents.
+        index: over N training documents.
         labels: their labels, ``[N, L]``; every entry counts as 1.
         neighbours: documents that vote.
         temperature: the smaller, the more the nearest count.
@@ -37,7 +48,7 @@ class NeighbourVotes:
         RecipeError: no neighbours, or a temperature that is not positive.
     """
 
-    index: Index
+    index: SearchT
     labels: csr_array
     neighbours: int = 50
     temperature: float = 0.05
@@ -49,16 +60,17 @@ class NeighbourVotes:
         if not 0 < self.temperature < np.inf:
             raise RecipeError(f"a temperature of {self.temperature}", expected="a positive number")
 
-    def opinions(self, vectors: torch.Tensor) -> csr_array:
+    def opinions(self, queries: Any) -> csr_array:
         """Votes for labels, float32 ``[B, L]``, each above 0 and at most 1.
 
         `dexa.metrics.top_k` gives the best of them, `dexa.metrics.chosen` those of some labels.
 
         Args:
-            vectors: unit vectors ``[B, D]`` of texts that are not themselves in the index.
+            queries: of B texts that are not themselves in the index, as the index reads them: unit
+                vectors ``[B, D]``, or features ``[B, V]``.
         """
-        nearest, voices = self.voices(vectors)
-        heard = voices > 0  # places beyond the N documents hold none, and far ones underflow
+        nearest, voices = self.voices(queries)
+        heard = voices > 0  # places without a document hold none, and far ones underflow
         ends = np.concatenate([[0], np.cumsum(np.count_nonzero(heard, axis=1))])
         ones = np.ones(self.labels.nnz, np.float32)
         labels = csr_array((ones, self.labels.indices, self.labels.indptr), shape=self.labels.shape)
@@ -70,19 +82,23 @@ class NeighbourVotes:
         votes.data = np.minimum(votes.data, 1)  # a sum of voices may round to more
         return votes
 
-    def voices(self, vectors: torch.Tensor) -> tuple[TopK, NDArray[np.float32]]:
+    def voices(self, queries: Any) -> tuple[TopK, NDArray[np.float32]]:
         """The nearest documents of each text, and how much each has to say, ``[B, K]``."""
-        nearest = self.index.search(vectors, self.neighbours)
-        voices = np.exp((nearest.scores - nearest.scores[:, :1]) / self.temperature)
-        return nearest, voices / voices.sum(axis=1, keepdims=True)
+        nearest = self.index.search(queries, self.neighbours)
+        closest = np.maximum(nearest.scores[:, :1], -1)  # of a text that shares no word, none is
+        voices = np.exp((nearest.scores - closest) / self.temperature)
+        voices /= np.maximum(voices.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return nearest, voices
 
-    def of_labels(self, n_labels: int) -> NeighbourVotes:
+    def of_labels(self, n_labels: int) -> NeighbourVotes[SearchT]:
         """The same votes among more labels; no document has any of the new ones."""
         labels = self.labels
         parts = (labels.data, labels.indices, labels.indptr)
         return replace(self, labels=csr_array(parts, shape=(labels.indptr.size - 1, n_labels)))
 
-    def joined_by(self, documents: torch.Tensor, labels: csr_array) -> NeighbourVotes:
+    def joined_by(
+        self: NeighbourVotes[Index], documents: torch.Tensor, labels: csr_array
+    ) -> NeighbourVotes[Index]:
         """The same with more documents.
 
         Args:

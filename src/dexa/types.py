@@ -22,7 +22,8 @@ NO_LABEL = -1
 
 LABEL_SEARCH, CLASSIFIERS = "label_search", "classifiers"
 NEIGHBOURS, LABEL_WORDS, LINEAR = "neighbours", "label_words", "linear"
-SCORERS = (LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, LABEL_WORDS, LINEAR)
+BM25, CENTROIDS = "bm25", "centroids"
+SCORERS = (LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, LABEL_WORDS, LINEAR, BM25, CENTROIDS)
 """Names of the scorers, in the order in which they are shown."""
 
 Allowed: TypeAlias = "torch.Tensor | NDArray[np.bool_]"

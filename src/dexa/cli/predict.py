@@ -170,7 +170,7 @@ def _of_dataset(
     if split.texts is not None:
         yield from _of_texts(model, split.texts, asked, done)
         return
-    tokens = prepared_tokens(path, model.model.encoder.tokenizer, dataset.fields)
+    tokens = prepared_tokens(path, model.model.required_encoder.tokenizer, dataset.fields)
     if tokens is None:
         raise DataError("neither texts nor token files", do="prepare the data set", path=path)
     if done == 0:  # tokens are answered in one part

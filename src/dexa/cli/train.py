@@ -38,7 +38,11 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
         Path, typer.Option(metavar="MODEL_DIR", help="Folder to write.", show_default=False)
     ],
     recipe: Annotated[
-        str, typer.Option(metavar="dexa|dexa-plus|ngame|FILE.json", help="The method.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE.json",
+            help="The method: dexa-plus, dexa, ngame, or a baseline: ova, knn, centroid, bm25.",
+        ),
     ] = "dexa-plus",
     encoder: Annotated[
         str | None,

@@ -11,7 +11,10 @@ from dexa.fusion.boosted import (
 from dexa.fusion.calibration import Calibration, fit_calibration
 from dexa.fusion.candidates import Candidates, pairs_of, union
 from dexa.fusion.shares import shares
+from dexa.fusion.single import SingleScorer
 from dexa.fusion.tree import DecisionTree, TreeFusion, constant_tree, fit_tree, tree_features
+
+Fusion = TreeFusion | BoostedFusion | SingleScorer
 
 __all__ = [
     "BoostedFusion",
@@ -19,6 +22,8 @@ __all__ = [
     "Candidates",
     "DecisionTree",
     "Forest",
+    "Fusion",
+    "SingleScorer",
     "TreeFusion",
     "boosted_features",
     "constant_forest",

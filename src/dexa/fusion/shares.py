@@ -9,11 +9,12 @@ import torch
 
 from dexa.fusion.boosted import BoostedFusion
 from dexa.fusion.candidates import Candidates
+from dexa.fusion.single import SingleScorer
 from dexa.fusion.tree import TreeFusion
 
 
 def shares(
-    fusion: TreeFusion | BoostedFusion,
+    fusion: TreeFusion | BoostedFusion | SingleScorer,
     candidates: Candidates,
     column: int,
     scorers: Sequence[str],

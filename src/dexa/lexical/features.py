@@ -136,6 +136,13 @@ class TextFeatures:
             return f"{self.words[first]} {self.words[second]}"
         return self.parts[rest - len(self.pairs)]
 
+    def word_counts(self, texts: Sequence[str]) -> csr_array:
+        """How often each word stands in each text, float32 ``[B, V]``, without pairs and parts."""
+        counts = self._counts(words_of(texts))
+        kept = counts.indices < len(self.words)
+        rows = np.repeat(np.arange(len(texts)), np.diff(counts.indptr))[kept]
+        return csr_array((counts.data[kept], (rows, counts.indices[kept])), shape=counts.shape)
+
     def places(self, known: Sequence[str]) -> NDArray[np.int64]:
         """The place of each word among the known ones; -1 for one that is not."""
         return np.fromiter((self._word_places.get(word, -1) for word in known), np.int64)

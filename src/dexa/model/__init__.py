@@ -9,7 +9,7 @@ from dexa.model.naming import LabelName, named_labels
 from dexa.model.new_labels import Choice, addition, renaming
 from dexa.model.opening import load_model, open_model
 from dexa.model.parts import FUSION, HIDDEN, REMOVED, SHOWN, Model
-from dexa.model.scorers import Asked, Scorers, WordScorers
+from dexa.model.scorers import Asked, Scorers, WordScorer, WordScorers
 
 __all__ = [
     "FUSION",
@@ -27,6 +27,7 @@ __all__ = [
     "LabelName",
     "Model",
     "Scorers",
+    "WordScorer",
     "WordScorers",
     "addition",
     "applied",

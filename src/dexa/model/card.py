@@ -16,17 +16,22 @@ model = Dexa.load("this folder")
 model.predict(["a text"], k=5).named()
 ```
 
-The encoder alone opens with `SentenceTransformer("this folder/encoder"{trusted})`.
-
-| | |
+{encoder}| | |
 |---|---|
 | data set | {name}, fields {fields} |
 | documents, pairs | {documents:,}, {pairs:,} |
 | recipe | {recipe}, seed {seed} |
-| encoder | {encoder}, {dimension} dimensions, {max_length} tokens |
+| scorers | {scorers} |
+| trained on | {device} |
+{training}"""
+
+_ENCODER = """The encoder alone opens with `SentenceTransformer("this folder/encoder"{trusted})`.
+
+"""
+
+_TRAINING = """| encoder | {encoder}, {dimension} dimensions, {max_length} tokens |
 | auxiliary vectors | {vectors:,} |
 | epochs | {encoder_epochs} of the encoder, {classifier_epochs} of the classifiers |
-| trained on | {device} |
 | label search on {held_out:,} held-out documents | {figures} |
 """
 
@@ -34,6 +39,7 @@ The encoder alone opens with `SentenceTransformer("this folder/encoder"{trusted}
 def model_card(model: Model) -> str:
     """The card of a model, in Markdown."""
     data, recipe = model.facts["dataset"], model.recipe
+    trusted = ", trust_remote_code=True" if recipe.encoder.pairs else ""
     return _CARD.format(
         name=data["name"],
         recipe=recipe.name,
@@ -43,14 +49,21 @@ def model_card(model: Model) -> str:
         pairs=data["pairs"],
         seed=model.facts["seed"],
         device=model.facts["device"],
+        scorers=", ".join(words.replace("_", " ") for words in recipe.fusion.scorers),
+        encoder="" if model.encoder is None else _ENCODER.format(trusted=trusted),
+        training="" if model.encoder is None else _training(model, model.encoder.dimension),
+    )
+
+
+def _training(model: Model, dimension: int) -> str:
+    """How the encoder and what stands on it were trained."""
+    recipe, figures = model.recipe, model.facts["held_out_label_search"]
+    return _TRAINING.format(
         held_out=model.facts["held_out_documents"],
-        figures=", ".join(
-            f"{name} {value:.2f}" for name, value in model.facts["held_out_label_search"].items()
-        )
+        figures=", ".join(f"{name} {value:.2f}" for name, value in figures.items())
         or "not measured",
         encoder=recipe.encoder.name,
-        trusted=", trust_remote_code=True" if recipe.encoder.pairs else "",
-        dimension=model.encoder.dimension,
+        dimension=dimension,
         max_length=recipe.encoder.max_length,
         vectors=len(model.bank.vectors),
         encoder_epochs=recipe.encoder_stage.epochs,

@@ -20,8 +20,8 @@ from dexa import metrics
 from dexa.auxiliary import AuxiliaryBank
 from dexa.lexical import SparseLinear, with_values
 from dexa.model.parts import HIDDEN, REMOVED, SHOWN, Model
-from dexa.model.scorers import Scorers
-from dexa.types import Index
+from dexa.model.scorers import Scorers, WordScorers
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, LABEL_WORDS, LINEAR, Index
 
 ADD, RENAME, REMOVE, HIDE, SHOW = "add", "rename", "remove", "hide", "show"
 KINDS = (ADD, RENAME, REMOVE, HIDE, SHOW)
@@ -54,7 +54,7 @@ class LabelRows:
         classifiers: unit classifiers, float32 ``[n, D]``.
         vector_of_label: int64 ``[n]``, as `AuxiliaryBank` has it.
         frequency: int64 ``[n]``, documents of each.
-        linear: weights of words ``[n, V]`` and biases; None where no scorer reads words.
+        linear: weights of words ``[n, V]`` and biases; None where no scorer has them.
         documents: that came with them; None without.
     """
 
@@ -112,7 +112,7 @@ def _after(model: Model, change: LabelChange) -> Model:
     states[change.labels] = _STATES[change.kind]
     if change.kind != REMOVE:
         return replace(model, states=states)
-    for index in (model.scorers.label_search, model.scorers.classifiers):
+    for index in model.scorers.dense.values():
         index.remove(change.labels)
     texts = model.label_texts
     if texts is not None:
@@ -151,25 +151,29 @@ def _with_rows(model: Model, labels: NDArray[np.int64], rows: LabelRows) -> Mode
 def _scorers(scorers: Scorers, labels: NDArray[np.int64], rows: LabelRows) -> Scorers:
     count = len(scorers.label_search)
     votes, words = scorers.neighbours, scorers.words
-    label_search = _indexed(scorers.label_search, labels, rows.embeddings)
-    classifiers = _indexed(scorers.classifiers, labels, rows.classifiers)
+    vectors = {LABEL_SEARCH: rows.embeddings, CLASSIFIERS: rows.classifiers}
+    dense = {n: _indexed(index, labels, vectors[n]) for n, index in scorers.dense.items()}
     if votes is not None and labels.max() >= count:
         votes = votes.of_labels(int(labels.max()) + 1)
     if votes is not None and rows.documents is not None:
         by_place = rows.documents.labels
-        shape = (by_place.indptr.size - 1, len(label_search))
+        shape = (by_place.indptr.size - 1, len(dense[LABEL_SEARCH]))
         own = csr_array((by_place.data, labels[by_place.indices], by_place.indptr), shape=shape)
         votes = votes.joined_by(rows.documents.vectors, own)
     if words is not None:
+        words = _words(words, labels, rows)
+    return Scorers(dense=dense, neighbours=votes, words=words)
+
+
+def _words(words: WordScorers, labels: NDArray[np.int64], rows: LabelRows) -> WordScorers:
+    by_name = dict(words.by_name)
+    if words.label_words is not None:
+        texts = words.features.transform(rows.texts)
+        by_name[LABEL_WORDS] = words.label_words.changed(labels, texts)
+    if words.linear is not None:
         assert rows.linear is not None
-        words = replace(
-            words,
-            label_words=words.label_words.changed(labels, words.features.transform(rows.texts)),
-            linear=words.linear.changed(labels, rows.linear),
-        )
-    return Scorers(
-        label_search=label_search, classifiers=classifiers, neighbours=votes, words=words
-    )
+        by_name[LINEAR] = words.linear.changed(labels, rows.linear)
+    return replace(words, by_name=by_name)
 
 
 def _indexed(index: Index, labels: NDArray[np.int64], vectors: torch.Tensor) -> Index:

@@ -26,7 +26,7 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
     """Why a label has its score for a text.
 
     Raises:
-        InputError: there is no such label.
+        InputError: there is no such label, or no encoder.
     """
     label = int(named_labels(model, [name])[0])
     vectors = model.encode_documents([text])
@@ -126,14 +126,15 @@ def _terms(
     if words is None:
         return (), (), None
     said = words.features.transform([text])
-    of_label = csr_array(words.label_words.by_feature[said.indices][:, [label]]).toarray()[:, 0]
-    weights = csr_array(words.linear.weights[[label]])[:, said.indices].toarray()[0]
-    bias = float(words.linear.bias[label])
-    return (
-        _strongest(words.features, said, said.data * of_label),
-        _strongest(words.features, said, said.data * weights),
-        bias,
-    )
+    shared, weighed, bias = (), (), None
+    if (search := words.label_words) is not None:
+        of_label = csr_array(search.by_feature[said.indices][:, [label]]).toarray()[:, 0]
+        shared = _strongest(words.features, said, said.data * of_label)
+    if (linear := words.linear) is not None:
+        weights = csr_array(linear.weights[[label]])[:, said.indices].toarray()[0]
+        weighed = _strongest(words.features, said, said.data * weights)
+        bias = float(linear.bias[label])
+    return shared, weighed, bias
 
 
 def _strongest(features: TextFeatures, said: csr_array, parts: np.ndarray) -> tuple[Term, ...]:

@@ -4,9 +4,10 @@
 
     model.json            recipe, versions, facts, and of every other file but run.jsonl its
                           checksum and size
-    encoder/              opens with SentenceTransformer(path); a bag with pairs needs dexa, trusted
+    encoder/              opens with SentenceTransformer(path), where the recipe has an encoder; a
+                          bag with pairs needs dexa, trusted
     labels.jsonl          the text of each label, in the order of their ids
-    labels.safetensors    label embeddings, classifiers, frequency, inverse propensity
+    labels.safetensors    frequency, inverse propensity; of an encoder, embeddings, classifiers
     auxiliary.safetensors vectors, and which vector each label has
     fusion.safetensors    the trees as arrays
     calibration.safetensors  what fused scores are worth, where documents were held out
@@ -35,7 +36,15 @@ from safetensors.torch import load_file, save_file
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import open_encoder
 from dexa.errors import DataError, MissingFileError, ModelFolderError
-from dexa.fusion import BoostedFusion, Calibration, DecisionTree, Forest, TreeFusion
+from dexa.fusion import (
+    BoostedFusion,
+    Calibration,
+    DecisionTree,
+    Forest,
+    Fusion,
+    SingleScorer,
+    TreeFusion,
+)
 from dexa.index import load_index
 from dexa.model.card import model_card
 from dexa.model.documents import DOCUMENTS, StoredTexts, write_texts
@@ -50,6 +59,7 @@ from dexa.types import CLASSIFIERS, LABEL_SEARCH
 FORMAT = 2
 _WITHOUT_SIZES = 1  # the format before, which holds neither sizes nor calibration
 _LARGE = 16 << 20  # bytes from which a file is mapped and not read
+_VECTORS = {LABEL_SEARCH: "embeddings", CLASSIFIERS: "classifiers"}
 _LOG = "run.jsonl"  # holds seconds, which no two runs share
 
 
@@ -60,8 +70,9 @@ def save_model(model: Model, folder: Path) -> None:
         StorageError: the disk is full or read-only.
     """
     with no_writers(folder), atomic_folder(folder) as draft:
-        (draft / "encoder").mkdir()
-        model.encoder.save(draft / "encoder")
+        if model.encoder is not None:
+            (draft / "encoder").mkdir()
+            model.encoder.save(draft / "encoder")
         for name, tensors in _tensors(model).items():
             on_host = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
             save_file(on_host, draft / f"{name}.safetensors")
@@ -99,13 +110,13 @@ def _described(model: Model) -> dict[str, Any]:
 
 def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
     calibration = {} if model.calibration is None else {"calibration": model.calibration.tensors()}
+    dense = {_VECTORS[name]: index.vectors for name, index in model.scorers.dense.items()}
     return (
         further_tensors(model.scorers)
         | calibration
         | {
             "labels": {
-                "embeddings": model.scorers.label_search.vectors,
-                "classifiers": model.scorers.classifiers.vectors,
+                **dense,
                 "frequency": torch.from_numpy(model.frequency),
                 "inverse_propensity": torch.from_numpy(model.fusion.inverse_propensity),
                 "states": torch.from_numpy(model.states),
@@ -161,23 +172,23 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
         load_file(folder / f"{name}.safetensors") for name in ("labels", "auxiliary", "fusion")
     )
     recipe = Recipe.from_json(described["recipe"], path=folder / "model.json")
-    encoder = open_encoder(str(folder / "encoder"), max_length=recipe.encoder.max_length or 0)
-    dense = Scorers(
-        label_search=load_index(
-            folder / "index" / LABEL_SEARCH, labels["embeddings"].to(device), mmap=mmap
-        ),
-        classifiers=load_index(
-            folder / "index" / CLASSIFIERS, labels["classifiers"].to(device), mmap=mmap
-        ),
-    )
+    encoder, dense = None, {}
+    if not recipe.encoder.absent:
+        encoder = open_encoder(str(folder / "encoder"), max_length=recipe.encoder.max_length or 0)
+        encoder = encoder.to(device).eval()
+        dense = {
+            name: load_index(folder / "index" / name, labels[vectors].to(device), mmap=mmap)
+            for name, vectors in _VECTORS.items()
+        }
+    count, further = len(labels["frequency"]), recipe.further
     return Model(
         recipe=recipe,
-        encoder=encoder.to(device).eval(),
+        encoder=encoder,
         bank=AuxiliaryBank(auxiliary["vectors"].to(device), auxiliary["vector_of_label"].numpy()),
-        scorers=opened_further(dense, folder, device, mmap=mmap),
+        scorers=opened_further(Scorers(dense=dense), folder, count, further, device, mmap=mmap),
         fusion=_fusion(recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)),
         frequency=labels["frequency"].numpy(),
-        label_texts=_label_texts(folder, len(labels["frequency"])),
+        label_texts=_label_texts(folder, count),
         calibration=_calibration(folder / "calibration.safetensors"),
         states=_states(labels),
         document_texts=StoredTexts(folder / DOCUMENTS, files[DOCUMENTS])
@@ -197,8 +208,10 @@ def _states(labels: dict[str, torch.Tensor]) -> NDArray[np.uint8]:
 
 def _fusion(
     recipe: Recipe, arrays: dict[str, torch.Tensor], inverse_propensity: NDArray[np.float64]
-) -> TreeFusion | BoostedFusion:
+) -> Fusion:
     choice = recipe.fusion
+    if choice.method == "single":
+        return SingleScorer(scorer=choice.scorers[0], inverse_propensity=inverse_propensity)
     if choice.method == "tree":
         return TreeFusion(
             tree=DecisionTree(**arrays),

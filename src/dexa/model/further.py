@@ -13,14 +13,26 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.sparse import csr_array
 
+from dexa.errors import ModelFolderError
 from dexa.index import ExactIndex, load_index
-from dexa.lexical import LabelSearch, SparseLinear, TextFeatures, first_guess
-from dexa.model.scorers import Scorers, WordScorers
-from dexa.neighbours import NeighbourVotes
+from dexa.lexical import (
+    Bm25,
+    LabelSearch,
+    SparseLinear,
+    TextFeatures,
+    WordIndex,
+    first_guess,
+)
+from dexa.model.scorers import Scorers, WordScorer, WordScorers
+from dexa.neighbours import NeighbourVotes, SearchT
+from dexa.recipe import FurtherChoice
 from dexa.storage import read_json
-from dexa.types import NEIGHBOURS
+from dexa.types import BM25, CENTROIDS, LABEL_WORDS, LINEAR, NEIGHBOURS
 
 _WORDS = "words"
+_FEATURES = "features"
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
@@ -28,66 +40,116 @@ def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
     files: dict[str, dict[str, torch.Tensor]] = {}
     if scorers.neighbours is not None:
         votes = scorers.neighbours
-        files[NEIGHBOURS] = {
-            "vectors": votes.index.vectors,
-            "indices": torch.from_numpy(votes.labels.indices),
-            "indptr": torch.from_numpy(votes.labels.indptr),
-        }
+        pairs = {name: _tensor(array) for name, array in _pairs(votes.labels).items()}
+        files[NEIGHBOURS] = {"vectors": votes.index.vectors, **pairs}
         if votes.rows is not None:
             files[NEIGHBOURS]["rows"] = torch.from_numpy(votes.rows)
     if scorers.words is not None:
-        words = scorers.words
-        search = words.label_words.by_feature
-        parts: dict[str, Mapping[str, NDArray[Any]]] = {
-            "features": words.features.arrays(),
-            "linear": words.linear.arrays(),
-            "label_words": {
-                "data": search.data,
-                "indices": search.indices,
-                "indptr": search.indptr,
-            },
-        }
+        parts = {_FEATURES: scorers.words.features.arrays()}
+        parts |= {name: _arrays(scorer) for name, scorer in scorers.words.by_name.items()}
         files[_WORDS] = {
-            f"{part}.{name}": torch.from_numpy(np.ascontiguousarray(array))
+            f"{part}.{name}": _tensor(array)
             for part, arrays in parts.items()
             for name, array in arrays.items()
         }
     return files
 
 
-def opened_further(scorers: Scorers, folder: Path, device: torch.device, *, mmap: bool) -> Scorers:
-    """The scorers of a folder, with those that have files there."""
-    n_labels = len(scorers.label_search)
+def opened_further(
+    scorers: Scorers,
+    folder: Path,
+    labels: int,
+    choice: FurtherChoice,
+    device: torch.device,
+    *,
+    mmap: bool,
+) -> Scorers:
+    """The scorers of a folder, with those that have files there.
+
+    Raises:
+        ModelFolderError: the files do not belong together.
+    """
     if (path := folder / f"{NEIGHBOURS}.safetensors").is_file():
         kept = load_file(path)
-        indices, indptr = kept["indices"].numpy(), kept["indptr"].numpy()
-        ones = np.ones(len(indices), np.float32)
-        labels = csr_array((ones, indices, indptr), shape=(len(indptr) - 1, n_labels))
-        vectors, index_folder = kept["vectors"].to(device), folder / "index" / NEIGHBOURS
+        vectors, index_folder = kept.pop("vectors").to(device), folder / "index" / NEIGHBOURS
         index = (
             load_index(index_folder, vectors, mmap=mmap)
             if index_folder.is_dir()
             else ExactIndex(vectors)  # format 1 had no choice
         )
-        rows = kept["rows"].numpy() if "rows" in kept else None
-        votes = NeighbourVotes(index=index, labels=labels, rows=rows)
-        scorers = replace(scorers, neighbours=votes)
+        pairs = {name: tensor.numpy() for name, tensor in kept.items()}
+        scorers = replace(scorers, neighbours=_votes(index, pairs, labels, choice))
     if (path := folder / f"{_WORDS}.safetensors").is_file():
-        arrays: dict[str, dict[str, NDArray[Any]]] = {}
+        parts: dict[str, dict[str, NDArray[Any]]] = {}
         for name, tensor in load_file(path).items():
             part, _, rest = name.partition(".")
-            arrays.setdefault(part, {})[rest] = tensor.numpy()
-        features = TextFeatures.restored(read_json(folder / "words.json"), arrays["features"])
-        arrays["linear"].setdefault("prior", first_guess())  # format 1 kept none
-        search = arrays["label_words"]
-        by_feature = csr_array(
-            (search["data"], search["indices"], search["indptr"]),
-            shape=(len(features), n_labels),
-        )
-        words = WordScorers(
-            features=features,
-            label_words=LabelSearch(by_feature),
-            linear=SparseLinear.restored(arrays["linear"]),
-        )
-        scorers = replace(scorers, words=words)
+            parts.setdefault(part, {})[rest] = tensor.numpy()
+        features = TextFeatures.restored(read_json(folder / "words.json"), parts.pop(_FEATURES))
+        by_name = {
+            name: _scorer(name, arrays, len(features), labels, choice)
+            for name, arrays in parts.items()
+        }
+        scorers = replace(scorers, words=WordScorers(features=features, by_name=by_name))
     return scorers
+
+
+def _arrays(scorer: WordScorer) -> Arrays:
+    """The arrays of a scorer that reads words."""
+    if isinstance(scorer, SparseLinear):
+        return scorer.arrays()
+    if isinstance(scorer, NeighbourVotes):
+        assert isinstance(scorer.index, WordIndex)
+        votes = {f"pairs.{name}": array for name, array in _pairs(scorer.labels).items()}
+        return _entries(scorer.index.by_feature) | votes
+    assert isinstance(scorer, LabelSearch | Bm25)
+    return _entries(scorer.by_feature)
+
+
+def _scorer(
+    name: str, arrays: Arrays, features: int, labels: int, choice: FurtherChoice
+) -> WordScorer:
+    """What `_arrays` took apart."""
+    if name == LINEAR:
+        return SparseLinear.restored({"prior": first_guess(), **arrays})  # format 1 kept no prior
+    if name == NEIGHBOURS:
+        pairs = {
+            part.removeprefix("pairs."): array for part, array in arrays.items() if "." in part
+        }
+        by_feature = _matrix(arrays, (features, len(pairs["indptr"]) - 1))
+        return _votes(WordIndex(by_feature), pairs, labels, choice)
+    by_feature = _matrix(arrays, (features, labels))
+    if name == BM25:
+        return Bm25(by_feature)
+    if name in (LABEL_WORDS, CENTROIDS):
+        return LabelSearch(by_feature)
+    raise ModelFolderError(f"a scorer {name!r}", do="open it with the version that wrote it")
+
+
+def _votes(
+    index: SearchT, pairs: Arrays, labels: int, choice: FurtherChoice
+) -> NeighbourVotes[SearchT]:
+    ones = np.ones(len(pairs["indices"]), np.float32)
+    shape = (len(pairs["indptr"]) - 1, labels)
+    return NeighbourVotes(
+        index=index,
+        labels=csr_array((ones, pairs["indices"], pairs["indptr"]), shape=shape),
+        neighbours=choice.neighbours,
+        temperature=choice.temperature,
+        rows=pairs.get("rows"),
+    )
+
+
+def _pairs(matrix: csr_array) -> dict[str, NDArray[Any]]:
+    return {"indices": matrix.indices, "indptr": matrix.indptr}
+
+
+def _entries(matrix: csr_array) -> dict[str, NDArray[Any]]:
+    return {"data": matrix.data, **_pairs(matrix)}
+
+
+def _matrix(arrays: Arrays, shape: tuple[int, int]) -> csr_array:
+    return csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

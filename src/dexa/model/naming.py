@@ -124,8 +124,11 @@ def _nearest(model: Model, text: str) -> str:
         return "this model knows no texts of labels: name them by id"
     if (model.states == REMOVED).all():
         return "all labels were removed"
-    vectors = model.encode_documents([text])
-    top = model.scorers.label_search.search(vectors, _NEAR, model.states != REMOVED)
-    near = [model.label_texts[label] for label in top.labels[0] if label >= 0]
+    near: list[str] = []
+    if model.encoder is not None:
+        vectors = model.encode_documents([text])
+        top = model.scorers.label_search.search(vectors, _NEAR, model.states != REMOVED)
+        near = [model.label_texts[int(label)] for label in top.labels[0] if label >= 0]
+    near = near or list(model.label_of_text)
     alike = str(difflib.get_close_matches(text, near, n=1, cutoff=0.0)[0])
     return f"did you mean {alike!r}, label {model.label_of_text[alike]}?"

@@ -24,6 +24,7 @@ from dexa.model.changes import ADD, RENAME, Documents, LabelChange, LabelRows
 from dexa.model.naming import LabelName, check_new_texts, named_labels
 from dexa.model.parts import Model
 from dexa.model.scorers import WordScorers
+from dexa.types import BM25, CENTROIDS, SCORERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ def addition(
         InputError: a text is empty, or given twice, or that of a label; there are no labels; or
             `documents` are not a list of texts for each label.
     """
+    _check_scorers(model)
     check_new_texts(model, texts)
     if not texts:
         raise InputError("no labels to add", expected="at least one text")
@@ -102,6 +104,7 @@ def renaming(model: Model, label: LabelName, text: str) -> LabelChange:
     Raises:
         InputError: there is no such label, or the text is empty or that of another label.
     """
+    _check_scorers(model)
     labels = named_labels(model, [label])
     at = int(labels[0])
     check_new_texts(model, [text], but=at)
@@ -120,6 +123,18 @@ def renaming(model: Model, label: LabelName, text: str) -> LabelChange:
             linear=_retold(model, at, text),
         ),
     )
+
+
+def _check_scorers(model: Model) -> None:
+    """Refuse scorers that cannot take in a label."""
+    fixed = {BM25, CENTROIDS} if model.encoder is not None else set(SCORERS)
+    found = sorted(fixed & set(model.recipe.fusion.scorers))
+    if found:
+        raise InputError(
+            f"a model with the scorer {found[0]}, of the recipe {model.recipe.name}",
+            expected="an encoder, and scorers that can take in a label",
+            do="train it again with the new labels",
+        )
 
 
 def _documents(
@@ -168,7 +183,7 @@ def _classifiers(
 def _linear(
     words: WordScorers | None, texts: Sequence[str], documents: Sequence[str], belongs: csr_array
 ) -> SparseLinear | None:
-    if words is None:
+    if words is None or words.linear is None:
         return None
     features = words.features
     return unseen_labels(
@@ -183,7 +198,7 @@ def _linear(
 def _retold(model: Model, label: int, text: str) -> SparseLinear | None:
     """A label's weights of words after its text has changed."""
     words = model.scorers.words
-    if words is None:
+    if words is None or words.linear is None:
         return None
     assert model.label_texts is not None
     count = model.frequency[[label]]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import TextEncoder, encode
 from dexa.errors import DataError, InputError
-from dexa.fusion import BoostedFusion, Calibration, TreeFusion
+from dexa.fusion import Calibration, Fusion
 from dexa.model.scorers import Asked, Scorers
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray
@@ -34,8 +34,8 @@ class Model:
 
     Attributes:
         recipe: completed, every field filled in.
-        encoder: of documents and labels.
-        bank: auxiliary vectors.
+        encoder: of documents and labels; None where every scorer reads words.
+        bank: auxiliary vectors; none without an encoder.
         scorers: label search, classifiers, and what else the recipe names.
         fusion: of their scores.
         calibration: what fused scores are worth; None where no documents were held out, and in
@@ -50,10 +50,10 @@ class Model:
     """
 
     recipe: Recipe
-    encoder: TextEncoder
+    encoder: TextEncoder | None
     bank: AuxiliaryBank
     scorers: Scorers
-    fusion: TreeFusion | BoostedFusion
+    fusion: Fusion
     frequency: NDArray[np.int64]
     label_texts: Sequence[str] | None
     states: NDArray[np.uint8]
@@ -65,7 +65,22 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
-        return self.scorers.label_search.vectors.device
+        return self.scorers.device
+
+    @property
+    def required_encoder(self) -> TextEncoder:
+        """The encoder.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.encoder is None:
+            raise InputError(
+                f"a model of the recipe {self.recipe.name}, which has no encoder",
+                expected="a model that turns texts into vectors",
+                do="train one with encoder.name set",
+            )
+        return self.encoder
 
     @cached_property
     def label_of_text(self) -> dict[str, int]:
@@ -80,15 +95,23 @@ class Model:
         return self.states == SHOWN if self.states.any() else None
 
     def tokens(self, texts: Iterable[str]) -> TokenArray:
-        """Texts as tokens of the encoder, on the model's device."""
-        return self.encoder.tokenizer(texts).to(self.device)
+        """Texts as tokens of the encoder, on the model's device.
+
+        Raises:
+            InputError: there is no encoder.
+        """
+        return self.required_encoder.tokenizer(texts).to(self.device)
 
     def encode_documents(
         self, texts: Sequence[str] | TokenArray, *, progress: Progress | None = None
     ) -> torch.Tensor:
-        """Unit vectors of documents, float32 ``[N, D]``."""
+        """Unit vectors of documents, float32 ``[N, D]``.
+
+        Raises:
+            InputError: there is no encoder.
+        """
         tokens = texts if isinstance(texts, TokenArray) else self.tokens(texts)
-        return encode(self.encoder, tokens.to(self.device), progress=progress)
+        return encode(self.required_encoder, tokens.to(self.device), progress=progress)
 
     def encode_labels(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors of texts as labels, float32 ``[N, D]``.
@@ -206,7 +229,10 @@ class Model:
                 choice of labels.
         """
         allowed = self._among_shown(allowed)
-        vectors = self.encode_documents(texts, progress=progress)
+        if self.encoder is None:
+            vectors = torch.empty(len(texts), 0)
+        else:
+            vectors = self.encode_documents(texts, progress=progress)
         read = words if isinstance(texts, TokenArray) else texts
         parts = []
         for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
@@ -30,19 +32,40 @@ from dexa.types import (
 )
 
 
+class WordScorer(Protocol):
+    """What has an opinion on texts by their words."""
+
+    def opinions(self, features: csr_array, /) -> csr_array:
+        """Positive scores, float32 ``[B, L]``, for features ``[B, V]`` of texts."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class WordScorers:
     """The scorers that read words.
 
     Attributes:
         features: of texts.
-        label_words: label texts that share words with a text.
-        linear: weights of words for labels.
+        by_name: the scorers, over these features.
     """
 
     features: TextFeatures
-    label_words: LabelSearch
-    linear: SparseLinear
+    by_name: Mapping[str, WordScorer]
+
+    @property
+    def label_words(self) -> LabelSearch | None:
+        """Label texts that share words with a text, where this is one of the scorers."""
+        return cast("LabelSearch | None", self.by_name.get(LABEL_WORDS))
+
+    @property
+    def linear(self) -> SparseLinear | None:
+        """Weights of words for labels, where this is one of the scorers."""
+        return cast("SparseLinear | None", self.by_name.get(LINEAR))
+
+    def opinions(self, texts: Sequence[str]) -> dict[str, csr_array]:
+        """What each says of texts, ``[B, L]``."""
+        features = self.features.transform(texts)
+        return {name: scorer.opinions(features) for name, scorer in self.by_name.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,32 +73,44 @@ class Scorers:
     """All scorers of a model, ready to search.
 
     Attributes:
-        label_search: cosine with unit label embeddings ``[L, D]``.
-        classifiers: cosine with unit classifiers ``[L, D]``.
-        neighbours: votes of training documents; None where the recipe has none.
+        dense: `LABEL_SEARCH`, cosine with unit label embeddings ``[L, D]``, and `CLASSIFIERS`,
+            cosine with unit classifiers ``[L, D]``; neither where there is no encoder.
+        neighbours: votes of training documents by their vectors; None where the recipe has none.
         words: scorers that read words; None where the recipe has none.
     """
 
-    label_search: Index
-    classifiers: Index
-    neighbours: NeighbourVotes | None = None
+    dense: Mapping[str, Index] = field(default_factory=dict)
+    neighbours: NeighbourVotes[Index] | None = None
     words: WordScorers | None = None
 
     @staticmethod
     def over(label_vectors: torch.Tensor, weights: torch.Tensor) -> Scorers:
         """Scorers of label embeddings and classifiers, of any length, ``[L, D]``."""
-        return Scorers(
-            label_search=ExactIndex(F.normalize(label_vectors, dim=1)),
-            classifiers=ExactIndex(F.normalize(weights, dim=1)),
-        )
+        vectors = {LABEL_SEARCH: label_vectors, CLASSIFIERS: weights}
+        return Scorers(dense={k: ExactIndex(F.normalize(v, dim=1)) for k, v in vectors.items()})
+
+    @property
+    def label_search(self) -> Index:
+        """Search of label embeddings; only where there is an encoder."""
+        return self.dense[LABEL_SEARCH]
+
+    @property
+    def classifiers(self) -> Index:
+        """Search of classifiers; only where there is an encoder."""
+        return self.dense[CLASSIFIERS]
+
+    @property
+    def device(self) -> torch.device:
+        """Where vectors are searched; words are read by the CPU."""
+        return next((i.vectors.device for i in self.dense.values()), torch.device("cpu"))
 
     def indexes(self) -> dict[str, Index]:
         """The indexes by the name of their scorer."""
-        found = {LABEL_SEARCH: self.label_search, CLASSIFIERS: self.classifiers}
-        return found if self.neighbours is None else {**found, NEIGHBOURS: self.neighbours.index}
+        votes = {} if self.neighbours is None else {NEIGHBOURS: self.neighbours.index}
+        return {**self.dense, **votes}
 
     def searched_by(self, kind: str, progress: Progress) -> Scorers:
-        """The same scorers on indexes of another kind.
+        """The same scorers on indexes of another kind; words are searched as they are.
 
         Args:
             kind: ``exact``, ``faiss``, or ``auto`` for what fits the number of labels.
@@ -84,16 +119,13 @@ class Scorers:
         Raises:
             InputError: there is no such kind, or its package is not installed.
         """
+        if not self.dense:
+            return self
         vectors = self.label_search.vectors
         kind = chosen_kind(kind, len(vectors), vectors.device, progress)
         others = {name: reindexed(index, kind, progress) for name, index in self.indexes().items()}
         votes = self.neighbours and replace(self.neighbours, index=others[NEIGHBOURS])
-        return replace(
-            self,
-            label_search=others[LABEL_SEARCH],
-            classifiers=others[CLASSIFIERS],
-            neighbours=votes,
-        )
+        return replace(self, dense={name: others[name] for name in self.dense}, neighbours=votes)
 
     def ask(
         self,
@@ -139,17 +171,11 @@ class Asked:
     ) -> None:
         self._scorers, self._vectors, self._texts = scorers, vectors, texts
         self._allowed = allowed
-        self._dense = {
-            LABEL_SEARCH: scorers.label_search,
-            CLASSIFIERS: scorers.classifiers,
-        }
 
     def best(self, k: int) -> dict[str, TopK]:
         """The k best labels of each scorer."""
-        found = {
-            name: index.search(self._vectors, k, self._allowed)
-            for name, index in self._dense.items()
-        }
+        dense = self._scorers.dense
+        found = {n: index.search(self._vectors, k, self._allowed) for n, index in dense.items()}
         sparse = {name: metrics.top_k(said, k) for name, said in self._opinions.items()}
         return found | sparse
 
@@ -159,9 +185,9 @@ class Asked:
 
     def scored(self, labels: torch.Tensor) -> Candidates:
         """Some labels of each text, int64 ``[B, C]``, with the scores of all scorers."""
-        device = self._scorers.label_search.vectors.device
+        dense, device = self._scorers.dense, self._scorers.device
         labels = labels.to(device)
-        scores = {name: index.score(self._vectors, labels) for name, index in self._dense.items()}
+        scores = {name: index.score(self._vectors, labels) for name, index in dense.items()}
         on_host = labels.cpu().numpy()
         for name, said in self._opinions.items():
             scores[name] = torch.from_numpy(metrics.chosen(said, on_host)).to(device)
@@ -173,20 +199,26 @@ class Asked:
         said: dict[str, csr_array] = {}
         if self._scorers.neighbours is not None:
             said[NEIGHBOURS] = self._scorers.neighbours.opinions(self._vectors)
-        words = self._scorers.words
-        if words is not None and self._texts is not None:
-            features = words.features.transform(self._texts)
-            said[LABEL_WORDS] = words.label_words.opinions(features)
-            said[LINEAR] = words.linear.opinions(features)
+        if self._scorers.words is not None and self._texts is not None:
+            said |= self._scorers.words.opinions(self._texts)
         return {name: self._of_allowed(opinions) for name, opinions in said.items()}
 
     def _of_allowed(self, opinions: csr_array) -> csr_array:
         """Opinions of labels that may be answered."""
-        index = self._scorers.label_search
-        refused = index.removed if self._allowed is None else ~torch.as_tensor(self._allowed).cpu()
-        refused = (refused | index.removed).numpy()
-        if not refused.any():
+        refused = self._refused
+        if refused is None or not refused.any():
             return opinions
+        _, count = cast("tuple[int, int]", opinions.shape)
+        if len(refused) != count:
+            raise InputError(f"a choice of {len(refused)} labels", expected=f"of {count}")
         kept = ~refused[opinions.indices]
         ends = np.concatenate([[0], np.cumsum(kept)])[opinions.indptr]
         return csr_array((opinions.data[kept], opinions.indices[kept], ends), shape=opinions.shape)
+
+    @cached_property
+    def _refused(self) -> NDArray[np.bool_] | None:
+        """Bool ``[L]``, the labels that may not be answered; None where all may be."""
+        refused = [index.removed for index in self._scorers.dense.values()]
+        if self._allowed is not None:
+            refused.append(~torch.as_tensor(self._allowed).cpu())
+        return torch.stack(refused).any(dim=0).numpy() if refused else None

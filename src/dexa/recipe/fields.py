@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dexa.errors import RecipeError
+from dexa.recipe.checks import check
 from dexa.recipe.reading import build, is_object, leaves, parsed, unknown
 from dexa.storage import read_json, write_json
-from dexa.types import CLASSIFIERS, LABEL_SEARCH, SCORERS
+from dexa.types import CLASSIFIERS, LABEL_SEARCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,8 @@ class EncoderChoice:
 
     Attributes:
         name: a path, ``minilm``, a hub id, or ``bag`` / ``bag:NAME`` for a bag of tokens over the
-            vocabulary of one of these; ``auto`` is ``bag`` on a CPU and ``minilm`` on a GPU.
+            vocabulary of one of these; ``auto`` is ``bag`` on a CPU and ``minilm`` on a GPU;
+            ``none`` where every scorer reads words.
         max_length: tokens of a text, special tokens included.
         dropout: probability inside a transformer while it trains.
         initial: token vectors of a bag, ``pretrained`` or ``random``.
@@ -38,6 +38,11 @@ class EncoderChoice:
     dropout: float = 0.0
     initial: str = "pretrained"
     pairs: int | None = None  # bag: a power of two above the texts, at most 262,144; else 0
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no encoder: every scorer reads words."""
+        return self.name == "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +140,35 @@ class ClassifierStage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherChoice:
+    """Numbers of the scorers beside label search and classifiers.
+
+    Attributes:
+        neighbours: training documents that vote for the labels of a text.
+        temperature: of their softmax: the smaller, the more the nearest count.
+        rounds: times that the linear scorer searches for wrong labels.
+        k1: of BM25: how much a word counts that stands several times in a label text.
+        b: of BM25: how much long label texts are held back, from 0 to 1.
+    """
+
+    neighbours: int = 50
+    temperature: float = 0.05
+    rounds: int = 3
+    k1: float = 1.2
+    b: float = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
 class FusionChoice:
     """Which scorers answer, and how their scores become one.
 
     Attributes:
         scorers: names, of ``label_search``, ``classifiers``, ``neighbours`` (votes of the nearest
-            training documents), ``label_words`` (label texts that share words with a text) and
-            ``linear`` (weights of words for labels).
-        method: ``tree``, the paper's, of label search and classifiers, or ``boosted`` trees of any.
+            training documents: by vectors, or by words where there is no encoder), ``label_words``
+            (label texts that share words with a text), ``linear`` (weights of words for labels),
+            ``bm25`` (label texts by BM25) and ``centroids`` (words of a label's documents).
+        method: ``tree``, the paper's, of label search and classifiers, ``boosted`` trees of any, or
+            ``single``: there is one scorer, and nothing to fuse.
         validation: documents held out from training, on which the fusion is fitted.
         candidates: answers of each scorer that are fused.
         depth: of the decision tree.
@@ -191,11 +217,12 @@ class Recipe:
     auxiliary: AuxiliaryChoice = field(default_factory=AuxiliaryChoice)
     encoder_stage: EncoderStage = field(default_factory=EncoderStage)
     classifier_stage: ClassifierStage = field(default_factory=ClassifierStage)
+    further: FurtherChoice = field(default_factory=FurtherChoice)
     fusion: FusionChoice = field(default_factory=FusionChoice)
     index: IndexChoice = field(default_factory=IndexChoice)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -238,70 +265,3 @@ class Recipe:
                 raise unknown(key, leaves(self.to_json()))
             node[last] = parsed(value)
         return Recipe.from_json(tree)
-
-
-_MAY_BE_ZERO = {
-    *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),
-    *("weight_decay", "margin", "cluster_from", "validations", "dropout", "validation"),
-    *("tree_weight", "beta", "texts_at_once", "tail_weight", "pairs", "rarity", "keep_texts"),
-}
-
-
-def _check(recipe: Recipe) -> None:
-    """Refuse values that no run could use."""
-    for name, value in leaves(dataclasses.asdict(recipe)).items():
-        last = name.rpartition(".")[2]
-        if isinstance(value, int | float) and not math.isfinite(value):
-            raise RecipeError(f"{name} is {value}", expected="a finite number")
-        if isinstance(value, int | float) and value < (0 if last in _MAY_BE_ZERO else 1e-12):
-            raise RecipeError(f"{name} is {value}", expected="a larger number")
-        if last == "dropout" and value >= 1:
-            raise RecipeError(f"{name} is {value}", expected="a probability below 1")
-    if recipe.auxiliary.shared_vectors == 0 and recipe.auxiliary.head_labels:
-        raise RecipeError(
-            "auxiliary.head_labels without auxiliary.shared_vectors",
-            expected="shared vectors for the labels that are not head labels",
-        )
-    if recipe.classifier_stage.moments not in ("float32", "bfloat16"):
-        raise RecipeError(
-            f"classifier_stage.moments is {recipe.classifier_stage.moments!r}",
-            expected="'float32' or 'bfloat16'",
-        )
-    if recipe.encoder_stage.loss not in ("triplet", "softmax"):
-        raise RecipeError(
-            f"encoder_stage.loss is {recipe.encoder_stage.loss!r}",
-            expected="'triplet' or 'softmax'",
-        )
-    _check_fusion(recipe.fusion)
-    if recipe.index.kind not in ("auto", "exact", "faiss"):
-        raise RecipeError(
-            f"index.kind is {recipe.index.kind!r}", expected="'auto', 'exact' or 'faiss'"
-        )
-    if recipe.encoder.initial not in ("pretrained", "random"):
-        raise RecipeError(
-            f"encoder.initial is {recipe.encoder.initial!r}", expected="'pretrained' or 'random'"
-        )
-    if recipe.encoder.max_length is not None and recipe.encoder.max_length < 3:
-        raise RecipeError(
-            f"encoder.max_length is {recipe.encoder.max_length}",
-            expected="at least 3, room for a token between the two special ones",
-        )
-
-
-def _check_fusion(choice: FusionChoice) -> None:
-    """Refuse scorers that there are not, and a fusion that cannot have them."""
-    for name in choice.scorers:
-        if name not in SCORERS:
-            raise RecipeError(f"a scorer {name!r}", expected=f"of {', '.join(SCORERS)}")
-    if not choice.scorers or len(set(choice.scorers)) < len(choice.scorers):
-        raise RecipeError(
-            f"fusion.scorers is {list(choice.scorers)}", expected="one or more, each once"
-        )
-    if choice.method not in ("tree", "boosted"):
-        raise RecipeError(f"fusion.method is {choice.method!r}", expected="'tree' or 'boosted'")
-    if choice.method == "tree" and set(choice.scorers) != {LABEL_SEARCH, CLASSIFIERS}:
-        raise RecipeError(
-            f"fusion.method 'tree' of {', '.join(choice.scorers)}",
-            expected=f"{LABEL_SEARCH} and {CLASSIFIERS}",
-            do="set fusion.method=boosted",
-        )

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from dexa.recipe import EncoderStage, FusionChoice, Recipe
 from dexa.recipes.dexa import dexa
-from dexa.types import SCORERS
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, LABEL_WORDS, LINEAR, NEIGHBOURS
+
+_SCORERS = (LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, LABEL_WORDS, LINEAR)
 
 
 def dexa_plus() -> Recipe:
-    """What the dense scorers miss, words find: all scorers, and a fusion of any number of them."""
-    fusion = FusionChoice(scorers=SCORERS, method="boosted", candidates=50, tail_weight=0.3)
+    """What the dense scorers miss, words find: five scorers, and a fusion of any number of them."""
+    fusion = FusionChoice(scorers=_SCORERS, method="boosted", candidates=50, tail_weight=0.3)
     stage = EncoderStage(loss="softmax", rarity=0.2)
     return replace(dexa(), name="dexa-plus", encoder_stage=stage, fusion=fusion)

@@ -147,7 +147,7 @@ def _answer(estimator: Dexa, dataset: Dataset, kept: int) -> tuple[dict[str, Top
 
 def _test_tokens(estimator: Dexa, dataset: Dataset) -> TokenArray:
     assert dataset.folder is not None and dataset.test is not None  # it was read from there
-    tokenizer = estimator.model.encoder.tokenizer
+    tokenizer = estimator.model.required_encoder.tokenizer
     prepared = prepared_tokens(dataset.folder, tokenizer, dataset.fields)
     if prepared is not None:
         return prepared["tst_doc"]

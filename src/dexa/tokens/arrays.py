@@ -66,6 +66,11 @@ def joined(arrays: Iterable[TokenArray]) -> TokenArray:
     return TokenArray(torch.cat([array.ids for array in arrays]), offsets_of(lengths))
 
 
+def no_tokens(count: int) -> TokenArray:
+    """Texts without a token."""
+    return TokenArray(torch.empty(0, dtype=torch.int32), np.zeros(count + 1, np.int64))
+
+
 def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each text starts, and where the last ends, ``[N + 1]``."""
     offsets = np.zeros(len(lengths) + 1, np.int64)

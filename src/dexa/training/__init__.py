@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
-from dexa.auxiliary import AuxiliaryBank, initial_bank
+from dexa.auxiliary import AuxiliaryBank, initial_bank, no_vectors
 from dexa.encoders import TextEncoder, encode
 from dexa.model import Model, Scorers
 from dexa.recipe import Recipe
@@ -77,7 +77,7 @@ class Examples:
 
 def train(
     examples: Examples,
-    encoder: TextEncoder,
+    encoder: TextEncoder | None,
     recipe: Recipe,
     *,
     seed: int,
@@ -90,7 +90,7 @@ def train(
 
     Args:
         examples: to learn from.
-        encoder: where training starts; changed in place.
+        encoder: where training starts; changed in place. None where every scorer reads words.
         recipe: completed.
         seed: of every random draw.
         on: device and memory.
@@ -104,10 +104,9 @@ def train(
         DivergenceError: a loss is no longer a finite number.
     """
     texts = (examples.document_texts, examples.label_texts)
-    check_texts(recipe.fusion, texts)
+    check_texts(recipe, texts)
     started = time.perf_counter()
-    where = choose_device(on.device)
-    encoder.to(where)
+    where = torch.device("cpu") if encoder is None else choose_device(on.device)
     corpus = make_corpus(
         examples.documents,
         examples.labels,
@@ -122,35 +121,32 @@ def train(
     kept = Checkpoints(checkpoints, run_of)
     if not resume:
         kept.clear()
-    bank = _initial_bank(corpus, encoder, recipe, seed)
-    history = run(EncoderStage(corpus, encoder, bank, recipe, seed), kept, progress)
-    arrays = _encoded(corpus, encoder, bank, recipe, on.memory, progress)
-    stage = ClassifierStage(
-        corpus, arrays.documents, arrays.label_vectors, recipe.classifier_stage, seed, where
+    stages = (
+        _no_stages(corpus)
+        if encoder is None
+        else _run_stages(corpus, encoder, recipe, seed, on.memory, kept, progress)
     )
-    history = history + run(stage, kept, progress)
-    scorers = Scorers.over(arrays.label_vectors.to(where), stage.trained().to(where))
     scorers = with_further(
-        scorers,
-        recipe.fusion,
+        stages.scorers,
+        recipe,
         corpus,
-        arrays.documents,
+        stages.documents,
         texts,
         seed,
         progress,
     )
     a, b = examples.propensity
-    progress.note(f"fusion is fitted on {len(arrays.held_out):,} held-out documents")
+    progress.note(f"fusion is fitted on {len(corpus.held_out_rows):,} held-out documents")
     read = examples.document_texts
     held_out = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
-    asked = scorers.ask(arrays.held_out, held_out)
+    asked = scorers.ask(stages.held_out, held_out)
     fusion, calibration = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
     scorers = scorers.searched_by(recipe.index.kind, progress)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
         recipe=recipe,
-        encoder=encoder.eval(),
-        bank=bank,
+        encoder=None if encoder is None else encoder.eval(),
+        bank=stages.bank,
         scorers=scorers,
         fusion=fusion,
         calibration=calibration,
@@ -161,12 +157,62 @@ def train(
         facts={
             **facts,
             "documents_without_label": corpus.skipped,
-            "held_out_documents": len(arrays.held_out),
-            "held_out_label_search": _last_figures(history),
+            "held_out_documents": len(corpus.held_out_rows),
+            "held_out_label_search": _last_figures(stages.history),
             "A": a,
             "B": b,
         },
+        history=stages.history,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stages:
+    """What the stages leave: bank, scorers, a record of each epoch, vectors of documents."""
+
+    bank: AuxiliaryBank
+    scorers: Scorers
+    history: list[dict[str, Any]]
+    documents: torch.Tensor
+    held_out: torch.Tensor
+
+
+def _no_stages(corpus: Corpus) -> _Stages:
+    """Without an encoder there are no vectors, and nothing that stands on them."""
+    return _Stages(
+        bank=no_vectors(0, corpus.label_count, torch.device("cpu")),
+        scorers=Scorers(),
+        history=[],
+        documents=torch.empty(corpus.documents, 0),
+        held_out=torch.empty(len(corpus.held_out_rows), 0),
+    )
+
+
+def _run_stages(
+    corpus: Corpus,
+    encoder: TextEncoder,
+    recipe: Recipe,
+    seed: int,
+    memory: float | None,
+    kept: Checkpoints,
+    progress: Progress,
+) -> _Stages:
+    """Train the encoder with its auxiliary vectors, and the classifiers on what it makes."""
+    where = corpus.texts.ids.device
+    encoder.to(where)
+    bank = _initial_bank(corpus, encoder, recipe, seed)
+    history = run(EncoderStage(corpus, encoder, bank, recipe, seed), kept, progress)
+    arrays = _encoded(corpus, encoder, bank, recipe, memory, progress)
+    stage = ClassifierStage(
+        corpus, arrays.documents, arrays.label_vectors, recipe.classifier_stage, seed, where
+    )
+    history = history + run(stage, kept, progress)
+    return _Stages(
+        bank=bank,
+        scorers=Scorers.over(arrays.label_vectors.to(where), stage.trained().to(where)),
         history=history,
+        documents=arrays.documents,
+        held_out=arrays.held_out,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ from dexa.fusion import (
     BoostedFusion,
     Calibration,
     Candidates,
+    Fusion,
+    SingleScorer,
     TreeFusion,
     boosted_features,
     fit_calibration,
@@ -30,8 +31,6 @@ from dexa.model import Asked
 from dexa.recipe import FusionChoice
 from dexa.training.corpus import Corpus
 from dexa.types import NO_LABEL, TopK
-
-Fusion: TypeAlias = TreeFusion | BoostedFusion
 
 _DEPTH = 20
 _FOLDS = 3
@@ -122,6 +121,8 @@ def _fitted(
     seed: int,
 ) -> Fusion:
     """The fusion that some of the held-out documents teach."""
+    if choice.method == "single":
+        return SingleScorer(scorer=choice.scorers[0], inverse_propensity=inverse_propensity)
     lessons = lessons.of(documents)
     candidates, count, right = lessons.candidates, lessons.count, lessons.right[lessons.count]
     rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)

@@ -1,0 +1,156 @@
+"""Recipes without an encoder, from training to the model folder, and their parts by plain loops."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from dexa import Dataset, Dexa, recipes
+from dexa.errors import DataError, InputError
+from dexa.lexical import Bm25, TextFeatures, WordIndex, centroids
+from dexa.model import FUSION
+from dexa.neighbours import NeighbourVotes
+from dexa.recipe import Recipe
+from dexa.types import NO_LABEL
+
+BASELINES = {"ova": "linear", "knn": "neighbours", "centroid": "centroids", "bm25": "bm25"}
+TEXTS = st.lists(
+    st.lists(st.sampled_from(["ab", "ab", "abacus", "cd", "7"]), max_size=5).map(" ".join),
+    min_size=1,
+    max_size=5,
+)
+
+
+def texts(dataset: Dataset) -> list[str]:
+    assert dataset.test is not None
+    assert dataset.test.texts is not None
+    return list(dataset.test.texts)
+
+
+def baseline(name: str) -> Dexa:
+    recipe: Recipe = getattr(recipes, name)().changed({"further.neighbours": 5})
+    return Dexa(recipe, seed=3, device="cpu")
+
+
+@pytest.mark.parametrize(("name", "scorer"), BASELINES.items())
+def test_a_baseline_learns_and_survives_its_folder(
+    name: str, scorer: str, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    model = baseline(name).fit(tiny_dataset)
+    evaluation = model.evaluate(tiny_dataset, report=tmp_path / "report.html").to_json()
+    assert list(evaluation["scorers"]) == [scorer, FUSION]
+    assert evaluation["scorers"][scorer]["P@1"] > 40  # at random: 6
+    assert (tmp_path / "report.html").read_text().count(scorer.replace("_", " ")) > 1
+    model.save(tmp_path / "model")
+    there = {path.name for path in (tmp_path / "model").iterdir()}
+    assert not there & {"encoder", "index", "neighbours.safetensors"}
+    again = Dexa.load(tmp_path / "model", device="cpu")
+    first, second = (m.predict_scorers(texts(tiny_dataset), 6) for m in (model, again))
+    for of in (scorer, FUSION):
+        assert np.array_equal(first[of].labels, second[of].labels)
+        assert np.array_equal(first[of].scores, second[of].scores)
+    assert np.array_equal(first[scorer].labels, first[FUSION].labels)
+    assert f"| scorers | {scorer} |" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_text_of_unknown_words_has_no_answer(tiny_dataset: Dataset) -> None:
+    for name in ("knn", "centroid", "bm25"):
+        top = baseline(name).fit(tiny_dataset).predict(["zzzz", ""], 3)
+        assert (top.labels == NO_LABEL).all()
+
+
+def test_no_vectors_without_an_encoder(tiny_dataset: Dataset) -> None:
+    model = baseline("bm25").fit(tiny_dataset)
+    for side in ("document", "label"):
+        with pytest.raises(InputError, match=r"recipe bm25, which has no encoder.*encoder\.name"):
+            model.encode(["a text"], side=side)
+
+
+def test_texts_are_needed(tiny_dataset: Dataset) -> None:
+    from dataclasses import replace
+
+    train = replace(tiny_dataset.train, texts=None)
+    with pytest.raises(DataError, match="scorers that read words"):
+        baseline("bm25").fit(replace(tiny_dataset, train=train))
+    model = baseline("bm25").fit(tiny_dataset)
+    with pytest.raises(InputError, match="scorers that read words"):
+        model.evaluate(replace(tiny_dataset, test=replace(tiny_dataset.test, texts=None)))
+
+
+def test_neighbours_by_the_vectors_of_a_named_encoder(
+    tiny_encoder: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = recipes.knn().changed({"encoder.name": f"bag:{tiny_encoder}"})
+    model = Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset)
+    assert model.model.scorers.words is None
+    found = model.predict_scorers(texts(tiny_dataset), 4)
+    assert np.array_equal(found["neighbours"].labels, found[FUSION].labels)
+    model.save(tmp_path / "model")
+    again = Dexa.load(tmp_path / "model", device="cpu").predict(texts(tiny_dataset), 4)
+    assert np.array_equal(again.labels, found[FUSION].labels)
+
+
+def test_scorers_that_read_words_are_fused_without_an_encoder(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    changes = {"fusion.method": "boosted", "fusion.scorers": '["linear", "bm25", "neighbours"]'}
+    recipe = recipes.ova().changed({**changes, "fusion.validation": 8, "fusion.trees": 3})
+    model = Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset)
+    found = model.predict_scorers(texts(tiny_dataset), 4)
+    assert list(found) == ["neighbours", "linear", "bm25", FUSION]
+    model.save(tmp_path / "model")
+    again = Dexa.load(tmp_path / "model", device="cpu").predict(texts(tiny_dataset), 4)
+    assert np.array_equal(again.scores, found[FUSION].scores)
+
+
+def naive_bm25(label: list[str], labels: list[list[str]], words: set[str], k1: float, b: float):
+    mean = sum(map(len, labels)) / len(labels)
+    counts, score = Counter(label), 0.0
+    for word in words & set(label):
+        holding = sum(word in other for other in labels)
+        idf = math.log(1 + (len(labels) - holding + 0.5) / (holding + 0.5))
+        held_back = k1 * (1 - b + b * len(label) / mean)
+        score += idf * counts[word] * (k1 + 1) / (counts[word] + held_back)
+    return score
+
+
+@settings(max_examples=80, deadline=None)
+@given(labels=TEXTS, queries=TEXTS, k1=st.floats(0, 3), b=st.floats(0, 1))
+def test_bm25_against_a_loop(labels: list[str], queries: list[str], k1: float, b: float) -> None:
+    features = TextFeatures.fit(queries, labels)
+    scorer = Bm25.over(features.word_counts(labels), k1=k1, b=b)
+    found = scorer.opinions(features.transform(queries)).toarray()
+    words = [re.findall(r"\w+", text) for text in labels]
+    for row, query in zip(found, queries, strict=True):
+        asked = set(re.findall(r"\w+", query))
+        expected = [naive_bm25(label, words, asked, k1, b) for label in words]
+        assert row == pytest.approx(expected, abs=1e-4)
+
+
+def test_centroids_are_unit_sums_without_faint_values() -> None:
+    documents = np.array([[0.6, 0.8, 0], [1, 0, 0], [0, 0.02, 0.9998]], np.float32)
+    own = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+    labels = np.array([[2, 0, 0], [1, 0, 0], [1, 1, 0]], np.float32)  # any entry counts as 1
+    found = centroids(csr_array(documents), csr_array(own), csr_array(labels)).toarray()
+    for label in range(3):
+        row = own[label] + sum(documents[i] for i in range(3) if labels[i, label])
+        row = np.where(row >= 0.05 * row.max(), row, 0)
+        length = np.linalg.norm(row) or 1.0
+        assert found[label] == pytest.approx(row / length, abs=1e-6)
+
+
+def test_votes_of_documents_that_share_a_word() -> None:
+    features = TextFeatures.fit(["green castle", "green bridge", "old market"], ["castle"])
+    index = WordIndex.over(features.transform(["green castle", "green bridge", "old market"]))
+    votes = NeighbourVotes(index=index, labels=csr_array(np.eye(3)), neighbours=3, temperature=1)
+    said = votes.opinions(features.transform(["green", "market", "unheard of"])).toarray()
+    assert said[0, :2].sum() == pytest.approx(1)
+    assert said.tolist()[1:] == [[0, 0, 1], [0, 0, 0]]
