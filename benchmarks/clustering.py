@@ -3,7 +3,7 @@
     python benchmarks/clustering.py --n 81655 --dimension 384 --clusters 8192
     python benchmarks/clustering.py --device cuda --clusters 32768
     python benchmarks/clustering.py --sparse --clusters 8192
-    python benchmarks/clustering.py --sparse --fields title content --subwords 0
+    python benchmarks/clustering.py --sparse --fields title content --words
 
 Dense points are a mixture of Gaussians, sparse ones the TF-IDF features of the bundled titles, or
 of other fields. Cohesion is the mean similarity of points to their own centroid. Further figures of
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dexa.clustering import balanced_kmeans, balanced_kmeans_sparse, overlapping, quality
-from dexa.data import fit_features, load_dataset
+from dexa.data import TextFeatures, load_dataset
 
 BUNDLED = Path(__file__).parents[1] / "datasets" / "LF-WordNet-98K"
 
@@ -109,11 +109,11 @@ def _sparse_halves(
         centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
 
 
-def features_of_texts(fields: list[str], subwords: int) -> csr_array:
+def features_of_texts(fields: list[str], parts: bool) -> csr_array:
     """TF-IDF of the documents of the bundled data set."""
     texts = load_dataset(BUNDLED, fields=fields).train.texts
     assert texts is not None
-    return fit_features(texts, max_subwords=subwords).of(texts)
+    return TextFeatures.fit(texts, parts=parts).transform(texts)
 
 
 def measure(name: str, cluster: Callable, points: torch.Tensor | csr_array, clusters: int) -> None:
@@ -153,11 +153,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--sparse", action="store_true", help="TF-IDF of bundled texts instead")
     parser.add_argument("--fields", nargs="+", default=["title"])
-    parser.add_argument("--subwords", type=int, default=100_000, help="at most; 0 for words alone")
+    parser.add_argument("--words", action="store_true", help="of sparse points, without parts")
     parser.add_argument("--overlap", action="store_true", help="measure overlap too")
     given = parser.parse_args()
     if given.sparse:
-        points = features_of_texts(given.fields, given.subwords)
+        points = features_of_texts(given.fields, not given.words)
         print(f"{points.shape}, {points.nnz} entries, into {given.clusters}")
         ours, plain = balanced_kmeans_sparse, plain_sparse_two_means
     else:

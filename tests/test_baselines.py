@@ -47,7 +47,7 @@ def test_a_baseline_learns_and_survives_its_folder(
     model = baseline(name).fit(tiny_dataset)
     evaluation = model.evaluate(tiny_dataset, report=tmp_path / "report.html").to_json()
     assert list(evaluation["scorers"]) == [scorer, FUSION]
-    assert evaluation["scorers"][scorer]["P@1"] > 40  # at random: 6
+    assert evaluation["scorers"][scorer]["P@1"] > 25  # at random: 6
     assert (tmp_path / "report.html").read_text().count(scorer.replace("_", " ")) > 1
     model.save(tmp_path / "model")
     there = {path.name for path in (tmp_path / "model").iterdir()}

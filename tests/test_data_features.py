@@ -1,134 +1,132 @@
+"""Features of words, pairs and parts of words, against plain loops."""
+
 from __future__ import annotations
 
+import itertools
+import json
 import math
 import re
 from collections import Counter
 
-import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dexa.data import TextFeatures, fit_features
-from dexa.errors import DataError, InputError
+from dexa.data import TextFeatures
+from dexa.data.features import GROUPS
+from dexa.errors import ModelFolderError
 
-TEXTS = ["A poodle, a dog", "dog days", "poodles bark", "the bark", "", "!?"]
-WORDS = st.sampled_from(["dog", "dogs", "Poodle", "a", "bark", "caf\u00e9", "\u72ac", "-", "x1"])
+SOME = ["Green castles, green bridges", "the green castle", "", "Über-Brücke 42", "?!"]
+TITLES = ["green castle", "Bridge", "42", "castle", "green", "the green castle stands there now"]
 
-
-def words_of(text: str) -> list[str]:
-    return re.findall(r"\b\w+\b", text.lower())
-
-
-def grams_of(text: str) -> list[str]:
-    grams = []
-    for word in words_of(text):
-        whole = f"<{word}>"
-        for length in (3, 4, 5):
-            grams += ["#" + whole[i : i + length] for i in range(len(whole) - length + 1)]
-    return grams
-
-
-def naive(texts: list[str], queries: list[str], share: float, least: int) -> tuple:
-    """Names of the features and the vectors of the queries, by loops over single texts."""
-    names, parts = [], []
-    for terms_of, part in ((words_of, 1 - share), (grams_of, share)):
-        frequency = Counter(term for text in texts for term in set(terms_of(text)))
-        chosen = sorted(t for t, n in frequency.items() if least <= n <= len(texts))
-        names += chosen
-        vectors = np.zeros((len(queries), len(chosen)))
-        for row, query in enumerate(queries):
-            counts = Counter(terms_of(query))
-            for column, term in enumerate(chosen):
-                if counts[term]:
-                    idf = 1 + math.log((1 + len(texts)) / (1 + frequency[term]))
-                    vectors[row, column] = (1 + math.log(counts[term])) * idf
-            if length := np.linalg.norm(vectors[row]):
-                vectors[row] *= math.sqrt(part) / length
-        parts.append(vectors)
-    whole = np.hstack(parts)
-    lengths = np.linalg.norm(whole, axis=1, keepdims=True)
-    return names, np.divide(whole, lengths, out=np.zeros_like(whole), where=lengths > 0)
-
-
-@given(
-    texts=st.lists(st.lists(WORDS, max_size=5).map(" ".join), min_size=1, max_size=6),
-    queries=st.lists(st.lists(WORDS, max_size=5).map(" ".join), min_size=1, max_size=3),
-    share=st.floats(0.1, 0.9),
-    least=st.integers(1, 2),
+texts = st.lists(
+    st.lists(st.sampled_from(["ab", "ab", "abacus", "abaci", "ÄB", "7"]), max_size=6).map(" ".join),
+    min_size=1,
+    max_size=5,
 )
-@settings(deadline=None, max_examples=60)
-def test_as_by_loops(texts: list[str], queries: list[str], share: float, least: int) -> None:
-    names, expected = naive(texts, queries, share, least)
-    if not any(not name.startswith("#") for name in names):
-        with pytest.raises(DataError, match="no word is in"):
-            fit_features(texts, min_texts=least, max_share=1.0)
-        return
-    features = fit_features(texts, min_texts=least, max_share=1.0, subword_share=share)
-    assert list(features.vocabulary) == names
-    made = features.of(queries)
-    assert made.dtype == np.float32
-    assert made.has_canonical_format
-    np.testing.assert_allclose(made.toarray(), expected, atol=1e-6)
 
 
-def test_rows_have_unit_length_or_none() -> None:
-    made = fit_features(TEXTS, min_texts=1).of([*TEXTS, "poodlepark", "unseen"])
-    lengths = np.sqrt(made.multiply(made).sum(axis=1))
-    np.testing.assert_allclose(lengths, [1, 1, 1, 1, 0, 0, 1, 0], atol=1e-6)
+def naive_counts(text: str) -> Counter[tuple[str, str]]:
+    words = re.findall(r"\w+", text.lower())
+    counts = Counter(("words", word) for word in words)
+    counts.update(("pairs", f"{a} {b}") for a, b in itertools.pairwise(words))
+    for word in words:
+        marked = f"<{word}>"
+        counts.update(("parts", marked[i : i + 5]) for i in range(len(marked) - 4))
+    return counts
 
 
-def test_subwords_bring_kin_together() -> None:
-    with_them = fit_features(TEXTS, min_texts=1)
-    without = fit_features(TEXTS, min_texts=1, max_subwords=0)
-    texts = ["poodle", "poodles", "days"]
-    for features, kin in ((with_them, True), (without, False)):
-        vectors = features.of(texts).toarray()
-        assert bool(vectors[0] @ vectors[1] > 0.2) is kin
-        assert vectors[0] @ vectors[2] == 0
-    assert without.subwords == ()
-    assert fit_features(TEXTS, min_texts=1, subword_share=0.0).subwords == ()
+def naive_vectors(
+    documents: list[str], labels: list[str], queries: list[str]
+) -> list[dict[tuple[str, str], float]]:
+    known = [naive_counts(text) for text in [*documents, *labels]]
+    of_labels = {pair for counts in known[len(documents) :] for pair in counts}
+    frequency = Counter(feature for counts in known for feature in counts)
+    kept = {
+        (kind, term): math.log((len(known) + 1) / (count + 1))
+        for (kind, term), count in frequency.items()
+        if kind == "words"
+        or (kind == "pairs" and count >= 2 and (kind, term) in of_labels)
+        or (kind == "parts" and 2 <= count <= 50)
+    }
+    vectors = []
+    for text in queries:
+        counts = naive_counts(text)
+        values = {f: (1 + math.log(n)) * kept[f] for f, n in counts.items() if f in kept}
+        length = math.sqrt(sum(value**2 for value in values.values())) or 1.0
+        vectors.append({feature: value / length for feature, value in values.items()})
+    return vectors
 
 
-def test_limits_on_how_many_texts_share_a_feature() -> None:
-    texts = ["x a", "x a", "x b", "x c"]
-    features = fit_features(texts, min_texts=2, max_share=0.5, max_subwords=0)
-    assert features.words == ("a",)
-    most = fit_features(texts, min_texts=1, max_share=1.0, max_words=2, max_subwords=1)
-    assert most.words == ("a", "x")
-    assert most.subwords == ("#<x>",)
+def names_of(features: TextFeatures) -> list[tuple[str, str]]:
+    n = len(features.words)
+    pairs = [f"{features.words[key // n]} {features.words[key % n]}" for key in features.pairs]
+    terms = [*features.words, *pairs, *features.parts]
+    return [(GROUPS[g], term) for g, term in zip(features.groups, terms, strict=True)]
 
 
-def test_a_set_of_features_is_itself_again() -> None:
-    features = fit_features(TEXTS, min_texts=1)
-    again = TextFeatures(
-        words=features.words,
-        subwords=features.subwords,
-        word_weights=features.word_weights,
-        subword_weights=features.subword_weights,
-        subword_share=features.subword_share,
-    )
-    assert np.array_equal(again.of(TEXTS).toarray(), features.of(TEXTS).toarray())
+@settings(max_examples=100, deadline=None)
+@given(documents=texts, labels=texts, queries=texts)
+def test_features_against_a_loop(
+    documents: list[str], labels: list[str], queries: list[str]
+) -> None:
+    features = TextFeatures.fit(documents, labels)
+    names = names_of(features)
+    matrix = features.transform(queries)
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (len(queries), len(features))
+    expected = naive_vectors(documents, labels, queries)
+    for row, values in zip(matrix.toarray(), expected, strict=True):
+        assert {n: v for n, v in zip(names, row, strict=True) if v} == pytest.approx(
+            {n: v for n, v in values.items() if v}, abs=1e-5
+        )
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"min_texts": 0},
-        {"max_share": 0.0},
-        {"max_share": 1.1},
-        {"subword_share": 1.0},
-        {"subword_share": -0.1},
-        {"max_subwords": -1},
-        {"max_words": 0},
-    ],
-)
-def test_numbers_out_of_range(changed: dict) -> None:
-    with pytest.raises(InputError, match=next(iter(changed))):
-        fit_features(TEXTS, **changed)
+def test_unknown_words_count_by_their_parts() -> None:
+    features = TextFeatures.fit(["reaction", "action"], ["an actor"])
+    row = features.transform(["inaction"]).toarray()[0]
+    assert {name for name, value in zip(names_of(features), row, strict=True) if value} == {
+        ("parts", part) for part in ("actio", "ction", "tion>")
+    }
 
 
-@pytest.mark.parametrize("texts", [[], ["", "!"], ["a", "b"]])
-def test_no_word_is_left(texts: list[str]) -> None:
-    with pytest.raises(DataError, match=f"no word is in 2 of the {len(texts)} texts"):
-        fit_features(texts)
+def test_texts_without_known_features_are_zero() -> None:
+    features = TextFeatures.fit(["a b"], ["c"])
+    assert features.transform(["", "zz"]).nnz == 0
+    assert features.transform([]).shape == (0, len(features))
+
+
+def test_parts_that_stand_everywhere_are_dropped() -> None:
+    features = TextFeatures.fit(["common"] * 60 + ["rarely"] * 2, ["x"])
+    assert features.parts == sorted({"<rare", "rarel", "arely", "rely>"})
+
+
+def test_features_survive_json() -> None:
+    features = TextFeatures.fit(SOME, TITLES)
+    again = TextFeatures.restored(json.loads(json.dumps(features.terms())), features.arrays())
+    assert (again.transform(SOME) != features.transform(SOME)).nnz == 0
+    with pytest.raises(ModelFolderError, match="weights for"):
+        TextFeatures.restored(features.terms() | {"parts": []}, features.arrays())
+
+
+def test_what_features_are_called() -> None:
+    features = TextFeatures.fit(["a duck", "a duck"], ["a duck"])
+    assert features.vocabulary == ["a", "duck", "a duck", "#<duck", "#duck>"]
+    assert len(features) == 5
+    assert TextFeatures.fit([], []).vocabulary == []
+
+
+def test_without_parts_words_have_no_kin() -> None:
+    words = TextFeatures.fit(SOME, TITLES, parts=False)
+    assert words.parts == []
+    assert words.transform(["castled"]).nnz == 0
+    assert TextFeatures.fit(SOME, TITLES).transform(["castled"]).nnz > 0
+
+
+def test_words_are_counted() -> None:
+    features = TextFeatures.fit(SOME, TITLES)
+    counts = features.word_counts(["castle castle unheard", ""]).tocoo()
+    assert counts.shape == (2, len(features))
+    assert (counts.row.tolist(), counts.data.tolist()) == ([0], [2])
+    assert features.vocabulary[counts.col[0]] == "castle"

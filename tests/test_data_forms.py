@@ -149,7 +149,7 @@ def test_features_are_made_of_texts_where_there_are_none(tmp_path: Path) -> None
     train = load_dataset(source).train
     assert train is not None
     assert (read_label_matrix(tmp_path / "out" / "trn_X_Y.txt") != train.labels).nnz == 0
-    assert {"amber", "#<amb"} <= set(names)
+    assert {"amber", "amber bridge", "#<ambe"} <= set(names)
 
 
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=8).map(

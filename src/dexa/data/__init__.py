@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dexa.data.dataset import Dataset, Split, default_fields
 from dexa.data.facts import dataset_facts
-from dexa.data.features import TextFeatures, fit_features
+from dexa.data.features import TextFeatures
 from dexa.data.files import DataWarning
 from dexa.data.filters import read_filter_pairs, write_filter_pairs
 from dexa.data.forms import Form, convert
@@ -42,7 +42,6 @@ __all__ = [
     "convert",
     "dataset_facts",
     "default_fields",
-    "fit_features",
     "load_dataset",
     "open_source",
     "read_dense",

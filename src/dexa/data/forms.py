@@ -10,7 +10,7 @@ from typing import NamedTuple
 from scipy.sparse import csr_array
 
 from dexa.data.dataset import Split
-from dexa.data.features import fit_features
+from dexa.data.features import TextFeatures
 from dexa.data.filters import filter_file, read_filter_pairs
 from dexa.data.matrix import read_label_matrix, read_matrix, shape_of, write_matrix
 from dexa.data.npz import read_npz, write_npz
@@ -70,7 +70,7 @@ def convert(
     A matrix file becomes the other of ``.txt`` and ``.npz``, as the target's name says. All else
     becomes a new folder of the given form. Forms with texts need texts. Forms with features take
     the features that are there (``*_X_Xf``, or the old single file), else they are made of the
-    texts, by `fit_features` on train and label texts. Filter pairs go along.
+    texts, by `TextFeatures` of train and label texts. Filter pairs go along.
 
     Args:
         source: a folder, a table, a file of the old single form, or a matrix.
@@ -213,11 +213,11 @@ def _features_of_texts(source: Path, fields: Sequence[str] | None) -> _Featured:
     splits = dict(splits_of(dataset))
     label_texts = required_texts(dataset, dataset.label_texts)
     first = next(iter(splits.values()))
-    made = fit_features([*required_texts(dataset, first.texts), *label_texts])
+    made = TextFeatures.fit(required_texts(dataset, first.texts), label_texts)
     features: dict[SplitName, csr_array] = {
-        name: made.of(required_texts(dataset, split.texts)) for name, split in splits.items()
+        name: made.transform(required_texts(dataset, split.texts)) for name, split in splits.items()
     }
-    return _Featured(features, splits, made.of(label_texts), made.vocabulary)
+    return _Featured(features, splits, made.transform(label_texts), made.vocabulary)
 
 
 def _write_features(featured: _Featured, folder: Path, form: Form) -> None:

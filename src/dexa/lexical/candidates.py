@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dexa.lexical.features import width
+from dexa.data.features import width
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.support import Support, values_at
 from dexa.metrics import top_k

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from scipy.sparse import csr_array
 
-from dexa.lexical.features import width
+from dexa.data.features import width
 from dexa.metrics import top_k
 from dexa.types import TopK
 

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from dexa.data.features import GROUPS
 from dexa.errors import RecipeError
 from dexa.lexical.candidates import Candidates, meet, shortlist
-from dexa.lexical.features import GROUPS
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.prior import SLIGHT, first_guess, prior_weights, scorer_over
 from dexa.lexical.support import FAINTEST, WIDEST, Support, find_support

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dexa.lexical.features import TextFeatures, Words, width, words_of
+from dexa.data.features import TextFeatures, Words, width, words_of
 from dexa.lexical.rows import with_rows
 
 _LONGEST = 5  # words of a title that is looked for

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
-from dexa.lexical.features import width
+from dexa.data.features import width
 from dexa.lexical.rows import with_rows, with_values
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dexa.lexical.features import GROUPS, width
+from dexa.data.features import GROUPS, width
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.support import FAINTEST, WIDEST, Support, find_support
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dexa.lexical.features import width
+from dexa.data.features import width
 
 Number = TypeVar("Number", bound=np.generic)
 
