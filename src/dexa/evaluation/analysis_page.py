@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from dexa.data.leaks import Leaks
@@ -13,9 +12,8 @@ from dexa.evaluation import plots
 from dexa.evaluation.analysis import Analysis, Reliability
 from dexa.evaluation.breakdowns import Breakdown
 from dexa.evaluation.markup import chart_card, fact_cards, folded, pair, section, table_card, words
-from dexa.storage import atomic_file
+from dexa.evaluation.page import tiles, write_page
 
-_HERE = Path(__file__).parent
 _TILES = ("P@1", "P@5", "PSP@1", "PSP@5")
 _CHARTS = ("P@1", "P@5", "PSP@5", "R@10")
 
@@ -53,16 +51,15 @@ def write_analysis(
         _duplicates_section(duplicates),
         section("Facts", "", fact_cards({"data set": analysis.dataset, **facts})),
     ]
-    page = Template((_HERE / "report.html").read_text(encoding="utf-8")).substitute(
-        title=escape(str(analysis.dataset["name"])),
-        style=(_HERE / "report.css").read_text(encoding="utf-8"),
+    system, figures = next(iter(whole.parts[0].figures.items()))
+    write_page(
+        path,
+        title=str(analysis.dataset["name"]),
         lead=f"{analysis.dataset['documents']:,} test documents · "
         f"{analysis.dataset['labels']:,} labels · {analysis.dataset['true pairs']:,} true pairs",
-        tiles=_tiles(whole),
-        sections="\n".join(sections),
+        tiles=tiles(system, figures, _TILES),
+        sections=sections,
     )
-    with atomic_file(path) as draft:
-        draft.write_bytes(page.encode("utf-8", errors="xmlcharrefreplace"))
 
 
 def _note(analysis: Analysis) -> str:
@@ -70,15 +67,6 @@ def _note(analysis: Analysis) -> str:
         "In per cent, after the filter; documents without true labels count 0. Propensity "
         f"constants A&nbsp;=&nbsp;{analysis.a:g}, B&nbsp;=&nbsp;{analysis.b:g}."
     )
-
-
-def _tiles(whole: Breakdown) -> str:
-    system, figures = next(iter(whole.parts[0].figures.items()))
-    cells = "".join(
-        f"<div><dt>{metric}, {words(system)}</dt><dd>{figures[metric]:.2f}</dd></div>"
-        for metric in _TILES
-    )
-    return f'<dl class="tiles">{cells}</dl>'
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -102,14 +90,8 @@ def _breakdown_section(name: str, breakdown: Breakdown) -> str:
 def _chart(
     name: str, breakdown: Breakdown, metric: str, series: Mapping[str, Sequence[float]]
 ) -> str:
-    numbers = list(range(1, len(breakdown.parts) + 1))
-    first, last = breakdown.parts[0].name, breakdown.parts[-1].name
-    return plots.training_chart(
-        _id(name),
-        {system: (numbers, values) for system, values in series.items()},
-        x=f"group, by {breakdown.axis}: {first} … {last}",
-        y=f"{metric}, %",
-    )
+    names = [part.name for part in breakdown.parts]
+    return plots.bar_chart(_id(name), series, names, x=breakdown.axis, y=f"{metric}, %")
 
 
 def reliability_section(systems: Mapping[str, Reliability], what: str) -> str:
@@ -129,7 +111,7 @@ def reliability_section(systems: Mapping[str, Reliability], what: str) -> str:
             what: _curve([row for row in found.bins if row.answers == answers])
             for what, answers in (("best answer", 1), ("first five answers", 5))
         }
-        chart = plots.training_chart(
+        chart = plots.line_chart(
             f"reliability-{number}", series, x="mean score, × 100", y="right, %"
         )
         error = "" if found.error is None else f", calibration error {100 * found.error:.2f} %"

@@ -61,14 +61,31 @@ def contribution_chart(deciles: Mapping[str, Sequence[FrequencyDecile]]) -> str:
     """Bars: what each decile adds to P@1, a colour a scorer."""
     with style.context(_STYLE):
         figure, axes = _canvas()
-        width = 0.8 / len(deciles)
-        for i, rows in enumerate(deciles.values()):
-            middles = np.arange(len(rows)) + (i - (len(deciles) - 1) / 2) * width
-            heights = [100 * row.precision for row in rows]
-            axes.bar(middles, heights, width=width * 0.92, color=_look(i)[0])
+        _bars(axes, [[100 * row.precision for row in rows] for rows in deciles.values()])
         _frequency_axis(axes, next(iter(deciles.values())))
         axes.set_ylabel("points of P@1")
         return _svg(figure, "contribution", "Contribution to P@1 by label frequency")
+
+
+def bar_chart(
+    name: str, series: Mapping[str, Sequence[float]], groups: Sequence[str], *, x: str, y: str
+) -> str:
+    """Bars side by side in each group, a colour a series.
+
+    Args:
+        name: a word that is unique on the page.
+        series: name → a value for each group.
+        groups: what the groups are called.
+        x: what the groups are.
+        y: what the values are.
+    """
+    with style.context(_STYLE):
+        figure, axes = _canvas()
+        _bars(axes, list(series.values()))
+        _group_axis(axes, groups)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        return _svg(figure, name, f"{y} by {x}")
 
 
 def recall_chart(deciles: Mapping[str, Sequence[FrequencyDecile]]) -> str:
@@ -84,10 +101,10 @@ def recall_chart(deciles: Mapping[str, Sequence[FrequencyDecile]]) -> str:
         return _svg(figure, "recall", "Recall at 10 by label frequency")
 
 
-def training_chart(
+def line_chart(
     name: str, series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str
 ) -> str:
-    """Lines over the course of a stage, a colour a series.
+    """Lines, a colour a series.
 
     Args:
         name: a word that is unique on the page.
@@ -136,11 +153,23 @@ def _canvas() -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _bars(axes: Axes, series: Sequence[Sequence[float]]) -> None:
+    """A bar for each value, those of a group side by side."""
+    width = 0.8 / len(series)
+    for i, heights in enumerate(series):
+        middles = np.arange(len(heights)) + (i - (len(series) - 1) / 2) * width
+        axes.bar(middles, heights, width=width * 0.92, color=_look(i)[0])
+
+
 def _frequency_axis(axes: Axes, rows: Sequence[FrequencyDecile]) -> None:
-    names = [row.frequencies for row in rows]
-    names = [name if len(name) <= 5 else name.replace("–", "–\n") for name in names]
-    axes.set_xticks(range(len(names)), names)
+    _group_axis(axes, [row.frequencies for row in rows])
     axes.set_xlabel("training documents of the label")
+
+
+def _group_axis(axes: Axes, names: Sequence[str]) -> None:
+    """The names of groups below them; long ranges take two lines."""
+    cut = [name if len(name) <= 5 else name.replace("–", "–\n") for name in names]
+    axes.set_xticks(range(len(cut)), cut)
 
 
 def _svg(figure: Figure, name: str, title: str) -> str:

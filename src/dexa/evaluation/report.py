@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from dexa.evaluation.analysis import reliability
 from dexa.evaluation.analysis_page import reliability_section
 from dexa.evaluation.examples import Names, examples_html
 from dexa.evaluation.markup import chart_card, fact_cards, folded, pair, section, table_card, words
+from dexa.evaluation.page import tiles, write_page
 from dexa.evaluation.tables import (
     CUT_OFFS,
     RECALL_CUT_OFFS,
@@ -29,10 +29,8 @@ from dexa.evaluation.tables import (
     frequency_deciles,
 )
 from dexa.metrics.matrices import relevant, shape_of
-from dexa.storage import atomic_file
 from dexa.types import TopK
 
-_HERE = Path(__file__).parent
 # nDCG@1 and PSnDCG@1 equal P@1 and PSP@1: no need to print them twice.
 _FAMILIES = {
     "P": CUT_OFFS,
@@ -103,30 +101,16 @@ def write_report(  # noqa: PLR0913 - a page shows all there is to show of a run
         ),
         section("Facts", "", fact_cards({"data set": evaluation.dataset, **facts})),
     ]
-    with atomic_file(path) as draft:
-        page = _page(evaluation, final, truth, sections)
-        draft.write_bytes(page.encode("utf-8", errors="xmlcharrefreplace"))
-
-
-def _page(evaluation: Evaluation, final: str, truth: csr_array, sections: Sequence[str]) -> str:
     true = relevant(truth, "true labels")
     n_documents, n_labels = shape_of(true)
-    return Template((_HERE / "report.html").read_text(encoding="utf-8")).substitute(
-        title=escape(str(evaluation.dataset.get("name", "Report"))),
-        style=(_HERE / "report.css").read_text(encoding="utf-8"),
+    write_page(
+        path,
+        title=str(evaluation.dataset.get("name", "Report")),
         lead=f"{n_documents:,} test documents · {n_labels:,} labels · "
         f"{true.nnz / n_documents:.2f} true labels a document",
-        tiles=_tiles(evaluation.scorers[final], final),
-        sections="\n".join(sections),
+        tiles=tiles(final, evaluation.scorers[final], _TILES),
+        sections=sections,
     )
-
-
-def _tiles(figures: Mapping[str, float], final: str) -> str:
-    cells = "".join(
-        f"<div><dt>{metric}, {words(final)}</dt><dd>{figures[metric]:.2f}</dd></div>"
-        for metric in _TILES
-    )
-    return f'<dl class="tiles">{cells}</dl>'
 
 
 def _metrics_note(evaluation: Evaluation) -> str:
@@ -223,7 +207,7 @@ def _stage_cards(number: int, stage: str, records: Sequence[Mapping[str, Any]]) 
 
     def card(title: str, y: str, keys: Iterable[str]) -> list[str]:
         curves = {key: curve(key) for key in keys if any(key in record for record in records)}
-        chart = plots.training_chart(f"{y}-{number}", curves, x=x, y=y)
+        chart = plots.line_chart(f"{y}-{number}", curves, x=x, y=y)
         return [chart_card(f"{words(stage)}: {title}", curves, chart)] if curves else []
 
     seconds = sum(record.get("seconds", 0) for record in records)

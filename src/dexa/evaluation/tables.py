@@ -230,17 +230,10 @@ def right_answers(top: TopK, truth: csr_array) -> NDArray[np.bool_]:
 
 def _figures(top: TopK, truth: csr_array, weights: NDArray[np.float64]) -> dict[str, float]:
     """Every metric of one scorer, in per cent."""
-    first = metrics.top_k(top, max(CUT_OFFS))
-    families = {
-        "P": metrics.precision(first, truth),
-        "nDCG": metrics.ndcg(first, truth),
-        "PSP": metrics.psp(first, truth, weights),
-        "PSnDCG": metrics.psndcg(first, truth, weights),
-    }
-    recall = metrics.recall(top, truth, max(RECALL_CUT_OFFS))
-    wanted = [(f"{name}@{k}", values[k - 1]) for name, values in families.items() for k in CUT_OFFS]
-    wanted += [(f"R@{k}", recall[k - 1]) for k in RECALL_CUT_OFFS]
-    return {name: round(float(value) * 100, 4) for name, value in wanted}
+    found = metrics.evaluate(top, truth, weights, max(RECALL_CUT_OFFS))
+    wanted = [(name, k) for name in ("P", "nDCG", "PSP", "PSnDCG") for k in CUT_OFFS]
+    wanted += [("R", k) for k in RECALL_CUT_OFFS]
+    return {f"{name}@{k}": round(float(found[name][k - 1]) * 100, 4) for name, k in wanted}
 
 
 def _true_pairs(top: TopK, truth: csr_array) -> tuple[NDArray[np.int64], NDArray[np.integer]]:

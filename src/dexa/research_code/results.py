@@ -82,13 +82,8 @@ def evaluation_text(
     lines = []
     for block, scorer in _BLOCKS.items():
         answers = metrics.drop_pairs(predictions[scorer], test.filter_pairs)
-        lines += [
-            block,
-            _row(metrics.precision(answers, test.labels, _CUT_OFF)),
-            _row(metrics.ndcg(answers, test.labels, _CUT_OFF)),
-            _row(metrics.psp(answers, test.labels, weights, _CUT_OFF)),
-            _row(metrics.psndcg(answers, test.labels, weights, _CUT_OFF)),
-        ]
+        found = metrics.evaluate(answers, test.labels, weights, _CUT_OFF)
+        lines += [block, *(_row(found[name]) for name in ("P", "nDCG", "PSP", "PSnDCG"))]
     lines += [
         "",
         _RULE,
