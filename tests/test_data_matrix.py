@@ -368,3 +368,13 @@ def _fastest(step: Callable[[], object]) -> float:
         step()
         times.append(time.process_time() - start)
     return min(times)
+
+
+def test_whole_numbers_without_decimals(tmp_path: Path) -> None:
+    """As the repository's convert_format.pl spells them."""
+    values = np.float32([[1, 0, 0.5], [0, 1e10, 1e-5], [2e16, -3, 0]])
+    write_matrix(tmp_path / "a.txt", csr_array(values), decimals=False)
+    assert (tmp_path / "a.txt").read_text() == (
+        "3 3\n0:1 2:0.5\n1:10000000000 2:1e-05\n0:2e+16 1:-3\n"
+    )
+    assert np.array_equal(read_matrix(tmp_path / "a.txt").toarray(), values)

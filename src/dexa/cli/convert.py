@@ -17,6 +17,8 @@ class To(StrEnum):
 
     raw = "raw"
     lines = "lines"
+    dexml = "dexml"
+    raw_text = "raw-text"
     matrices = "matrices"
     npz = "npz"
     single = "single"
@@ -43,7 +45,8 @@ def convert(
     to: Annotated[
         To | None,
         typer.Option(
-            help="The form of the folder: raw (JSON lines), lines (one text a line), matrices "
+            help="The form of the folder: raw (JSON lines), lines, dexml or raw-text (one text a "
+            "line, under the names of three tools), matrices "
             "(features and labels as text), npz (as archives), single (the old form).",
             show_default=False,
         ),

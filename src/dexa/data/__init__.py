@@ -14,10 +14,12 @@ from dexa.data.filters import read_filter_pairs, write_filter_pairs
 from dexa.data.forms import Form, convert
 from dexa.data.links import Linked, write_linked
 from dexa.data.matrix import read_label_matrix, read_matrix, write_matrix
+from dexa.data.memmaps import read_memmap, write_memmap
 from dexa.data.npz import read_npz, write_npz
 from dexa.data.rows import Row, Source
 from dexa.data.single_file import SingleFile, read_single_file, write_single_file
 from dexa.data.source import load_dataset, open_source
+from dexa.data.surrogates import Surrogates, read_surrogates, write_surrogates
 from dexa.data.vectors import (
     TokenVectors,
     read_dense,
@@ -36,6 +38,7 @@ __all__ = [
     "SingleFile",
     "Source",
     "Split",
+    "Surrogates",
     "TextFeatures",
     "TokenVectors",
     "build_wordnet",
@@ -48,14 +51,18 @@ __all__ = [
     "read_filter_pairs",
     "read_label_matrix",
     "read_matrix",
+    "read_memmap",
     "read_npz",
     "read_single_file",
+    "read_surrogates",
     "read_token_vectors",
     "read_vocabulary",
     "write_filter_pairs",
     "write_linked",
     "write_matrix",
+    "write_memmap",
     "write_npz",
     "write_single_file",
+    "write_surrogates",
     "write_vocabulary",
 ]

@@ -173,7 +173,11 @@ def check_rows(
 
 
 def format_rows(
-    indices: NDArray[np.integer], values: NDArray[np.float32], pointers: NDArray[np.integer]
+    indices: NDArray[np.integer],
+    values: NDArray[np.float32],
+    pointers: NDArray[np.integer],
+    *,
+    decimals: bool = True,
 ) -> pa.StringArray:
     """Rows as strings without line ends.
 
@@ -181,10 +185,10 @@ def format_rows(
         indices: ``[E]``.
         values: ``[E]``, finite.
         pointers: ``[R + 1]``, where each row begins and ends among the entries.
+        decimals: whether whole numbers end in ``.0``.
     """
-    return join_rows(
-        join_pairs(integer_strings(indices), float_strings(values), ":"), pointers, " "
-    )
+    words = float_strings(values, decimals=decimals)
+    return join_rows(join_pairs(integer_strings(indices), words, ":"), pointers, " ")
 
 
 def join_rows(words: pa.StringArray, pointers: NDArray[np.integer], by: str) -> pa.StringArray:
@@ -208,29 +212,30 @@ def as_lines(rows: pa.StringArray) -> memoryview:
     return memoryview(lines.buffers()[2])
 
 
-def float_strings(values: NDArray[np.float32]) -> pa.StringArray:
+def float_strings(values: NDArray[np.float32], *, decimals: bool = True) -> pa.StringArray:
     """Finite numbers, spelled as briefly as tells them apart from their neighbours.
 
     This is how NumPy before 2.4 and Python spell them, hence all files of the field: a whole number
-    ends in ``.0``, and what is below 0.0001 or from 1e16 on has an exponent (``1e-05``).
+    ends in ``.0`` (but without `decimals`, as the repository's Perl script spells it), and what is
+    below 0.0001 or from 1e16 on has an exponent (``1e-05``).
     """
     sizes = np.abs(values.astype(np.float64))
     # Within these bounds Arrow spells the same, but for whole numbers.
     common = ((sizes >= 1e-4) & (sizes < 1e10)) | (sizes == 0)
     words = _compute.cast(pa.array(values), pa.string())
     whole = common & (sizes == np.floor(sizes))
-    if whole.any():
+    if decimals and whole.any():
         words = _compute.if_else(
             pa.array(whole), _compute.binary_join_element_wise(words, ".0", ""), words
         )
     if common.all():
         return words
-    rare = [float_string(value) for value in values[~common]]
+    rare = [float_string(value, decimals=decimals) for value in values[~common]]
     return _compute.replace_with_mask(words, pa.array(~common), pa.array(rare, pa.string()))
 
 
-def float_string(value: np.float32) -> str:
+def float_string(value: np.float32, *, decimals: bool = True) -> str:
     """One number, spelled as by `float_strings`."""
     if value == 0 or 1e-4 <= abs(float(value)) < 1e16:
-        return np.format_float_positional(value, trim="0")
+        return np.format_float_positional(value, trim="0" if decimals else "-")
     return np.format_float_scientific(value, trim="-")

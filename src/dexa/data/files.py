@@ -82,6 +82,12 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             ) from error
 
 
+def latin_1_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Line numbers from 1 and lines of latin-1 as text, ends included; only ``\n`` ends a line."""
+    for number, line in byte_lines(path):
+        yield number, line.decode("latin-1")
+
+
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     r"""Line numbers from 1 and lines as text, ends included; only ``\n`` ends a line.
 

@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 from dexa.data.dataset import Split
 from dexa.data.features import TextFeatures
 from dexa.data.filters import filter_file, read_filter_pairs
+from dexa.data.lines import DEXML, LINES, RAW_TEXT
 from dexa.data.matrix import read_label_matrix, read_matrix, shape_of, write_matrix
-from dexa.data.npz import read_npz, write_npz
+from dexa.data.npz import read_label_npz, read_npz, write_npz
 from dexa.data.rows import SPLITS, SplitName
 from dexa.data.single_file import is_single_file, read_single_file, write_single_file
 from dexa.data.source import load_dataset
@@ -41,12 +42,19 @@ class Form(StrEnum):
     """``trn.json.gz``, ``tst.json.gz``, ``lbl.json.gz``."""
     lines = "lines"
     """``trn_X.txt``, ``tst_X.txt``, ``Y.txt``, ``trn_X_Y.txt``, ``tst_X_Y.txt``."""
+    dexml = "dexml"
+    """``raw/trn_X.txt``, ``raw/tst_X.txt``, ``raw/Y.txt``, ``Y.trn.npz``, ``Y.tst.npz``."""
+    raw_text = "raw-text"
+    """``trn.raw.txt``, ``tst.raw.txt``, ``lbl.raw.txt``, ``trn_X_Y.txt``, ``tst_X_Y.txt``."""
     matrices = "matrices"
     """``trn_X_Xf.txt`` and ``trn_X_Y.txt``, ``tst_X_Xf.txt`` and ``tst_X_Y.txt``."""
     npz = "npz"
     """The same as archives, ``trn_X_Xf.npz`` and so on."""
     single = "single"
     """``train.txt``, ``test.txt``: features and labels in one file."""
+
+
+_LINE_FORMS = {Form.lines: LINES, Form.dexml: DEXML, Form.raw_text: RAW_TEXT}
 
 
 class _Featured(NamedTuple):
@@ -92,10 +100,13 @@ def convert(
         return
     form = Form(form)
     _check_new(target)
-    if form in (Form.raw, Form.lines):
+    if form is Form.raw or form in _LINE_FORMS:
         dataset = load_dataset(source, fields=fields)
         with atomic_folder(target) as draft:
-            (write_raw if form is Form.raw else write_lines)(dataset, draft)
+            if form is Form.raw:
+                write_raw(dataset, draft)
+            else:
+                write_lines(dataset, draft, _LINE_FORMS[form])
         return
     has_features = source.suffix == ".txt" if source.is_file() else any(_places(source))
     featured = _read_features(source) if has_features else _features_of_texts(source, fields)
@@ -201,11 +212,7 @@ def _read(path: Path) -> csr_array:
 def _read_labels(path: Path) -> csr_array:
     if path.suffix != ".npz":
         return read_label_matrix(path)
-    labels = read_npz(path)
-    if (labels.data < 0).any():
-        raise DataError("negative relevances", expected="numbers of at least 0", path=path)
-    labels.eliminate_zeros()
-    return labels
+    return read_label_npz(path)
 
 
 def _features_of_texts(source: Path, fields: Sequence[str] | None) -> _Featured:

@@ -183,13 +183,14 @@ def check_not_more(lines: NDArray[np.int64], n_read: int, expected: int | None, 
         fail(path, extra, f"row {expected + 1}", f"the {expected} rows of the header")
 
 
-def write_matrix(path: str | Path, matrix: csr_array) -> None:
+def write_matrix(path: str | Path, matrix: csr_array, *, decimals: bool = True) -> None:
     r"""Write a sparse matrix as text, atomically; the same matrix always gives the same bytes.
 
     Args:
         path: the file to write.
         matrix: ``[rows, cols]``, written as float32 and spelled by `float_strings`, so that 1
             becomes ``1.0``. Indices are sorted and duplicates summed first, on a copy.
+        decimals: without them 1 becomes ``1``, as the repository's ``convert_format.pl`` writes it.
 
     Raises:
         DataError: a value is not finite.
@@ -200,7 +201,7 @@ def write_matrix(path: str | Path, matrix: csr_array) -> None:
     with atomic_file(path) as draft, draft.open("wb") as file:
         file.write(b"%d %d\n" % shape_of(matrix))
         for rows in row_parts(matrix):
-            file.write(as_lines(format_rows(*csr_rows(matrix, rows))))
+            file.write(as_lines(format_rows(*csr_rows(matrix, rows), decimals=decimals)))
 
 
 def writable_csr(matrix: csr_array, path: Path) -> csr_array:

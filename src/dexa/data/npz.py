@@ -77,6 +77,30 @@ def read_npz(path: str | Path) -> csr_array:
     return canonical_csr(matrix.data, matrix.indices, matrix.indptr, shape_of(matrix))
 
 
+def read_label_npz(path: str | Path) -> csr_array:
+    """Read the labels of documents: as `read_npz`, with relevances for values.
+
+    Returns:
+        float32 ``[N, L]`` of positive values; a stored 0 says "not a label" and is left out.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: as `read_npz`, or a value is negative, or there are no documents or no labels.
+    """
+    path = Path(path)
+    labels = read_npz(path)
+    if 0 in shape_of(labels):
+        raise DataError(
+            f"{shape_of(labels)[0]} documents and {shape_of(labels)[1]} labels",
+            expected="at least one of each",
+            path=path,
+        )
+    if (labels.data < 0).any():
+        raise DataError("negative relevances", expected="numbers of at least 0", path=path)
+    labels.eliminate_zeros()
+    return labels
+
+
 def write_npz(path: str | Path, matrix: csr_array) -> None:
     """Write a sparse matrix as an archive, atomically, as the field does: CSR, not compressed.
 

@@ -11,7 +11,7 @@ import numpy as np
 from dexa.data.cells import TABLE_SUFFIXES, is_table
 from dexa.data.dataset import Dataset, Split, default_fields
 from dexa.data.filters import filter_file, read_filter_pairs
-from dexa.data.lines import LINE_FIELDS, LineSource, label_matrix_file, text_file
+from dexa.data.lines import LINE_FIELDS, LINES, LineSource, layout_of
 from dexa.data.matrix import canonical_csr, label_matrix_shape, read_label_matrix
 from dexa.data.raw import RawSource, raw_file
 from dexa.data.rows import SPLITS, Source, SplitName
@@ -31,7 +31,8 @@ def open_source(
     """Open a data set for reading row by row.
 
     A folder may hold, looked for in this order: the raw form (``trn.json.gz`` …), one text a line
-    (``trn_X.txt`` …), or tables (``train.csv`` …). A path may also be a single table.
+    (``trn_X.txt`` …, or another of `LAYOUTS`), or tables (``train.csv`` …). A path may also be a
+    single table.
 
     Args:
         path: a folder or a table.
@@ -54,14 +55,14 @@ def open_source(
         return _single_table(path, chosen or (text_column,), labels_column)
     if any(raw_file(path, split) for split in SPLITS):
         return RawSource(path, name, chosen or default_fields(name))
-    if any(text_file(path, split).exists() for split in SPLITS):
+    if layout := layout_of(path):
         if chosen not in (None, LINE_FIELDS):
             raise InputError(
                 f"fields {', '.join(chosen)} of texts that are whole lines",
                 expected="no choice of fields",
                 path=path,
             )
-        return LineSource(path, name)
+        return LineSource(path, name, layout)
     if tables := split_tables(path):
         return TableSource(
             tables,
@@ -148,18 +149,18 @@ def _single_table(path: Path, fields: tuple[str, ...], labels_column: str) -> So
 
 
 def _has_no_texts(folder: Path) -> bool:
-    has_raw = any(raw_file(folder, split) or text_file(folder, split).exists() for split in SPLITS)
-    return not has_raw and not split_tables(folder)
+    has_raw = any(raw_file(folder, split) for split in SPLITS)
+    return not has_raw and layout_of(folder) is None and not split_tables(folder)
 
 
 def _is_prepared(folder: Path) -> bool:
-    return any(label_matrix_file(folder, split).exists() for split in SPLITS)
+    return any(LINES.matrix_file(folder, split).exists() for split in SPLITS)
 
 
 def _load_prepared(folder: Path, fields: tuple[str, ...]) -> Dataset:
     splits: dict[SplitName, Split] = {}
     for split in SPLITS:
-        path = label_matrix_file(folder, split)
+        path = LINES.matrix_file(folder, split)
         if not path.exists():
             continue
         n_documents, n_labels = label_matrix_shape(path)
@@ -169,8 +170,8 @@ def _load_prepared(folder: Path, fields: tuple[str, ...]) -> Dataset:
     if train is not None and test is not None and train.n_labels != test.n_labels:
         raise DataError(
             f"{test.n_labels} columns",
-            expected=f"{train.n_labels}, as {label_matrix_file(folder, 'trn').name} has",
-            path=label_matrix_file(folder, "tst"),
+            expected=f"{train.n_labels}, as {LINES.matrix_file(folder, 'trn').name} has",
+            path=LINES.matrix_file(folder, "tst"),
             line=1,
         )
     return Dataset(

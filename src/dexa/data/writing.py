@@ -10,7 +10,9 @@ from typing import Any
 
 from dexa.data.dataset import Dataset, Split
 from dexa.data.filters import write_filter_pairs
+from dexa.data.lines import LINES, Layout
 from dexa.data.matrix import write_matrix
+from dexa.data.npz import write_npz
 from dexa.data.rows import SplitName
 from dexa.errors import DataError
 from dexa.storage import atomic_file
@@ -43,19 +45,28 @@ def write_raw(dataset: Dataset, folder: Path) -> None:
         write_filters(folder, name, split)
 
 
-def write_lines(dataset: Dataset, folder: Path) -> None:
-    r"""Write ``{trn,tst}_X.txt``, ``Y.txt`` and ``{trn,tst}_X_Y.txt``, and filter files.
+def write_lines(dataset: Dataset, folder: Path, layout: Layout = LINES) -> None:
+    r"""Write texts one a line, label matrices, and filter files.
 
-    Texts are written in UTF-8; a ``\n`` within one becomes a space, for it would end the line.
+    A ``\n`` within a text becomes a space, for it would end the line.
+
+    Args:
+        dataset: with texts.
+        folder: to write into.
+        layout: what the files are called, and their encoding.
 
     Raises:
-        DataError: the data set has no texts.
+        DataError: the data set has no texts, or one that latin-1 cannot spell where it has to.
         StorageError: the disk refused.
     """
-    _write_text_lines(folder / "Y.txt", required_texts(dataset, dataset.label_texts))
+    labels = folder / layout.labels
+    labels.parent.mkdir(exist_ok=True)
+    _write_text_lines(labels, required_texts(dataset, dataset.label_texts), layout)
     for name, split in splits_of(dataset):
-        _write_text_lines(folder / f"{name}_X.txt", required_texts(dataset, split.texts))
-        write_matrix(folder / f"{name}_X_Y.txt", split.labels)
+        texts = required_texts(dataset, split.texts)
+        _write_text_lines(layout.text_file(folder, name), texts, layout)
+        matrix = layout.matrix_file(folder, name)
+        (write_npz if matrix.suffix == ".npz" else write_matrix)(matrix, split.labels)
         write_filters(folder, name, split)
 
 
@@ -102,6 +113,17 @@ def _write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
             file.write(json.dumps(record).encode("ascii") + b"\n")
 
 
-def _write_text_lines(path: Path, texts: Iterable[str]) -> None:
-    with atomic_file(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(text.replace("\n", " ") + "\n" for text in texts)
+def _write_text_lines(path: Path, texts: Sequence[str], layout: Layout) -> None:
+    encoding = "latin-1" if layout.latin_1 else "utf-8"
+    with atomic_file(path) as draft, draft.open("w", encoding=encoding, newline="\n") as file:
+        for line, text in enumerate(texts, start=1):
+            try:
+                file.write(text.replace("\n", " ") + "\n")
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{text[error.start]!r} in {text[:60]!r}",
+                    expected="letters of latin-1, the encoding of this form",
+                    do="choose the form lines, which is UTF-8",
+                    path=path,
+                    line=line,
+                ) from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dexa.data import Dataset
-from dexa.data.lines import text_file
+from dexa.data.lines import layout_of
 from dexa.data.matrix import matrix_shape
 from dexa.data.raw import raw_file
 from dexa.data.rows import SPLITS
@@ -115,7 +115,7 @@ def _check_splits(folder: Path, sides: list[str]) -> None:
 
 def _has_texts(folder: Path, manifest: Manifest | None) -> bool:
     """Whether the texts lie beside their tokens."""
-    if any(raw_file(folder, split) or text_file(folder, split).exists() for split in SPLITS):
+    if layout_of(folder) is not None or any(raw_file(folder, split) for split in SPLITS):
         return True
     if split_tables(folder):
         return True
