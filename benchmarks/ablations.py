@@ -98,8 +98,8 @@ class Study:
         self.choice: FusionChoice = parts.recipe.fusion
         self.seed, self.dataset = seed, dataset
         self.corpus: Corpus = make_corpus(
-            parts.encoder.tokenizer(train.texts),
-            parts.encoder.tokenizer(dataset.label_texts or ()),
+            parts.required_encoder.tokenizer(train.texts),
+            parts.required_encoder.tokenizer(dataset.label_texts or ()),
             train.labels,
             train.filter_pairs,
             validation=self.choice.validation or 0,

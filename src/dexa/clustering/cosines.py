@@ -71,14 +71,21 @@ def centroids(unit: Points, ids: torch.Tensor, clusters: int) -> Points:
 def cosine_blocks(rows: Points, others: Points) -> Iterator[tuple[int, torch.Tensor]]:
     """Blocks of the inner products of rows with others, ``[block, others]``, and where they start.
 
-    Both are of unit length, and either both dense or both sparse.
+    Both are of unit length, and either both dense or both sparse. All blocks lie in one buffer: a
+    block is gone when the next one is asked for.
     """
     count, width = shape_of(rows)[0], shape_of(others)[0]
-    block = max(1, _BLOCK_NUMBERS // width)
+    block = max(1, min(count, _BLOCK_NUMBERS // width))
+    # One buffer: a new array a block would leave the heap in pieces, gigabytes of them.
+    if isinstance(rows, torch.Tensor) and isinstance(others, torch.Tensor):
+        buffer = rows.new_empty(block, width)
+        for start in range(0, count, block):
+            part = rows[start : start + block]
+            yield start, torch.mm(part, others.T, out=buffer[: len(part)])
+        return
     turned: Any = others.T
-    # once, here: SciPy would do so in every product
-    columns = turned if isinstance(others, torch.Tensor) else turned.tocsr()
+    columns = turned.tocsr()  # once, here: SciPy would do so in every product
+    dense = np.empty((block, width), columns.dtype)
     for start in range(0, count, block):
         cosines: Any = rows[start : start + block] @ columns
-        dense = isinstance(rows, torch.Tensor)
-        yield start, cosines if dense else torch.from_numpy(cosines.toarray())
+        yield start, torch.from_numpy(cosines.toarray(out=dense[: cosines.shape[0]]))

@@ -230,7 +230,8 @@ def right_answers(top: TopK, truth: csr_array) -> NDArray[np.bool_]:
 
 def _figures(top: TopK, truth: csr_array, weights: NDArray[np.float64]) -> dict[str, float]:
     """Every metric of one scorer, in per cent."""
-    found = metrics.evaluate(top, truth, weights, max(RECALL_CUT_OFFS))
+    found = metrics.evaluate(top, truth, weights, max(CUT_OFFS))
+    found["R"] = metrics.recall(top, truth, max(RECALL_CUT_OFFS))
     wanted = [(name, k) for name in ("P", "nDCG", "PSP", "PSnDCG") for k in CUT_OFFS]
     wanted += [("R", k) for k in RECALL_CUT_OFFS]
     return {f"{name}@{k}": round(float(found[name][k - 1]) * 100, 4) for name, k in wanted}
