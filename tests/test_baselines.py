@@ -67,6 +67,28 @@ def test_a_text_of_unknown_words_has_no_answer(tiny_dataset: Dataset) -> None:
         assert (top.labels == NO_LABEL).all()
 
 
+def test_only_some_labels_may_be_answered(tiny_dataset: Dataset) -> None:
+    some = texts(tiny_dataset)
+    for name in BASELINES:
+        model = baseline(name).fit(tiny_dataset)
+        only = model.predict(some, 3, labels=[1, 5, 7]).labels
+        assert set(only.ravel().tolist()) <= {NO_LABEL, 1, 5, 7}
+        first = model.predict(some, 1).labels
+        others = model.predict(some, 3, exclude=sorted({*first.ravel().tolist()} - {NO_LABEL}))
+        assert not np.isin(others.labels[others.labels != NO_LABEL], first).any()
+
+
+def test_words_are_searched_as_they_are(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    model = baseline("knn").fit(tiny_dataset)
+    model.save(tmp_path / "model")
+    again = Dexa.load(tmp_path / "model", device="cpu", index="exact")
+    some = texts(tiny_dataset)
+    assert np.array_equal(again.predict(some, 3).labels, model.predict(some, 3).labels)
+    assert model.model.calibration is None  # it learns from all documents
+    with pytest.raises(InputError, match="without calibration"):
+        model.threshold(0.5)
+
+
 def test_no_vectors_without_an_encoder(tiny_dataset: Dataset) -> None:
     model = baseline("bm25").fit(tiny_dataset)
     for side in ("document", "label"):

@@ -130,3 +130,19 @@ def test_words_are_counted() -> None:
     assert counts.shape == (2, len(features))
     assert (counts.row.tolist(), counts.data.tolist()) == ([0], [2])
     assert features.vocabulary[counts.col[0]] == "castle"
+
+
+def test_features_have_names() -> None:
+    features = TextFeatures.fit(SOME, TITLES)
+    groups = features.groups
+    for place in range(len(features)):
+        name = features.name(place)
+        found = features.transform([name.strip("<>")]).toarray()[0]
+        if GROUPS[groups[place]] == "words":
+            assert found[place] > 0 or features.weights[place] == 0
+        elif GROUPS[groups[place]] == "pairs":
+            assert name.split(" ")[0] in features.words
+            assert name.split(" ")[1] in features.words
+            assert found[place] > 0 or features.weights[place] == 0
+        else:
+            assert name in features.parts

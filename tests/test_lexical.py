@@ -292,22 +292,6 @@ def test_rows_change_and_the_others_stay(seed: int, more: int) -> None:
     np.testing.assert_array_equal(search.by_feature.toarray(), expected.T)
 
 
-def test_features_have_names() -> None:
-    features = TextFeatures.fit(SOME, TITLES)
-    groups = features.groups
-    for place in range(len(features)):
-        name = features.name(place)
-        found = features.transform([name.strip("<>")]).toarray()[0]
-        if GROUPS[groups[place]] == "words":
-            assert found[place] > 0 or features.weights[place] == 0
-        elif GROUPS[groups[place]] == "pairs":
-            assert name.split(" ")[0] in features.words
-            assert name.split(" ")[1] in features.words
-            assert found[place] > 0 or features.weights[place] == 0
-        else:
-            assert name in features.parts
-
-
 def test_weights_of_labels_that_come_later() -> None:
     """Of a text alone, and of text and documents: what the prior says, and no more."""
     features = TextFeatures.fit([*SOME, *LABELS], TITLES)

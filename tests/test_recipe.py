@@ -30,7 +30,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "encoder.dropout": SHARE,
     "encoder.initial": st.sampled_from(["pretrained", "random"]),
     "encoder.pairs": st.none() | st.integers(0, 10_000),
-    "auxiliary.shared_vectors": st.none() | st.integers(0, 10_000),
+    "auxiliary.shared_vectors": st.none() | st.integers(1, 10_000),  # 0 allows no head labels
     "auxiliary.head_labels": st.none() | st.integers(0, 10_000),
     "auxiliary.initial_norm": st.floats(0, 10),
     "auxiliary.learning_rate": st.none() | st.floats(0, 10),
