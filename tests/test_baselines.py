@@ -89,6 +89,74 @@ def test_words_are_searched_as_they_are(tiny_dataset: Dataset, tmp_path: Path) -
         model.threshold(0.5)
 
 
+@pytest.mark.parametrize("name", BASELINES)
+def test_labels_come_and_go_without_an_encoder(
+    name: str, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    folder, asked = tmp_path / "model", ["the amber station"]
+    baseline(name).fit(tiny_dataset).save(folder)
+    model = Dexa.load(folder, device="cpu")
+    texts_before = [label.text for label in model.labels()]
+    before = model.predict_scorers(texts(tiny_dataset), 30)[FUSION]
+    came = [["amber station at the valley", "the amber station", "Amber station"], []]
+    first, second = model.add_labels(["amber station", "the harbour museum"], came)
+    assert [first, second] == [24, 25]
+    assert model.predict(asked, 1).labels.tolist() == [[first]]
+    others = model.predict(texts(tiny_dataset), 30, exclude=[first, second])
+    if name != "knn":  # there documents that came are neighbours, and voices sum to 1
+        assert np.array_equal(others.labels[:, :24], before.labels[:, :24])
+        assert np.array_equal(others.scores[:, :24], before.scores[:, :24])
+    found = model.explain(asked[0], first)
+    assert (found.rank, found.label_text_part, found.auxiliary_part) == (1, None, None)
+    assert found.base + sum(s.share or 0 for s in found.scorers) == pytest.approx(found.score)
+    assert [token.label_search for token in found.tokens] == [None] * 3
+    if name == "knn":
+        assert {voter.document for voter in found.voters} == {None}
+    model.rename_label(second, "station of the harbour")
+    model.hide([0])
+    model.remove_labels([1])
+    with pytest.raises(InputError, match="did you mean 'amber station'"):
+        model.hide(["amber stations"])
+    with pytest.raises(InputError, match="dexa labels list MODEL_DIR shows all"):
+        model.hide(["zzzz"])
+    again = Dexa.load(folder, device="cpu")
+    again.save(tmp_path / "whole")
+    for other in (again, Dexa.load(tmp_path / "whole", device="cpu")):
+        assert [label.text for label in other.labels()] == [
+            texts_before[0],
+            *texts_before[2:],
+            "amber station",
+            "station of the harbour",
+        ]
+        for some in (asked, texts(tiny_dataset)):
+            mine, theirs = model.predict(some, 30), other.predict(some, 30)
+            assert not np.isin(theirs.labels, [0, 1]).any()
+            assert np.array_equal(mine.labels, theirs.labels)
+            assert np.array_equal(mine.scores, theirs.scores)
+    renamed = model.predict(["the station of the harbour"], 3).labels
+    assert (second in renamed) == (name != "knn")  # a label without documents has no votes
+
+
+def test_several_additions_at_once_are_as_one_after_the_other(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    scorers = '["linear", "bm25", "neighbours", "centroids", "label_words"]'
+    changes = {"fusion.method": "boosted", "fusion.scorers": scorers, "fusion.validation": 8}
+    recipe = recipes.ova().changed({**changes, "fusion.trees": 3})
+    Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset).save(tmp_path / "model")
+    model = Dexa.load(tmp_path / "model", device="cpu")
+    model.add_labels(["amber station"], [["amber station at the valley"]])
+    model.add_labels(["the harbour museum"])
+    model.add_labels(["a castle of ice"], [["ice castle", "a castle, all of ice"]])
+    again = Dexa.load(tmp_path / "model", device="cpu")  # applies the three as one
+    for some in (["amber station at the harbour", "castle of ice"], texts(tiny_dataset)):
+        mine, theirs = (m.predict_scorers(some, 10) for m in (model, again))
+        assert list(mine) == ["neighbours", "label_words", "linear", "bm25", "centroids", FUSION]
+        for of in mine:
+            assert np.array_equal(mine[of].labels, theirs[of].labels)
+            assert np.array_equal(mine[of].scores, theirs[of].scores)
+
+
 def test_no_vectors_without_an_encoder(tiny_dataset: Dataset) -> None:
     model = baseline("bm25").fit(tiny_dataset)
     for side in ("document", "label"):
@@ -155,6 +223,31 @@ def test_bm25_against_a_loop(labels: list[str], queries: list[str], k1: float, b
         asked = set(re.findall(r"\w+", query))
         expected = [naive_bm25(label, words, asked, k1, b) for label in words]
         assert row == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(labels=TEXTS, others=TEXTS, keep=st.integers(0, 5))
+def test_bm25_of_other_texts_weighs_words_as_before(
+    labels: list[str], others: list[str], keep: int
+) -> None:
+    features = TextFeatures.fit(labels, others)
+    scorer = Bm25.over(features.word_counts(labels), k1=1.2, b=0.75)
+    first = min(keep, len(labels))
+    places = first + np.arange(len(others))
+    found = scorer.changed(places, features.word_counts(others))
+    expected = np.zeros((len(features), max(len(labels), first + len(others))), np.float32)
+    expected[:, : len(labels)] = scorer.by_feature.toarray()
+    words = [re.findall(r"\w+", text) for text in labels]
+    mean = sum(map(len, words)) / len(words) or 1
+    for place, text in zip(places, others, strict=True):
+        said = re.findall(r"\w+", text)
+        expected[:, place] = 0
+        for word, count in Counter(said).items():
+            holding = sum(word in other for other in words)
+            idf = math.log(1 + (len(words) - holding + 0.5) / (holding + 0.5))
+            held_back = 1.2 * (0.25 + 0.75 * len(said) / mean)
+            expected[features.words.index(word), place] = idf * count * 2.2 / (count + held_back)
+    assert found.by_feature.toarray() == pytest.approx(expected, abs=1e-4)
 
 
 def test_centroids_are_unit_sums_without_faint_values() -> None:

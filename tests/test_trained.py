@@ -186,7 +186,7 @@ def test_the_auxiliary_vector_of_the_nearest_cluster(plus: Dexa) -> None:
     assert none is not None
     assert none.vector_of_label.tolist() == [NO_VECTOR]
     vectors = model.encode_documents([text])
-    assert torch.allclose(none.embeddings, vectors, atol=1e-6)
+    assert torch.allclose(none.dense[LABEL_SEARCH], vectors, atol=1e-6)
     own = model.recipe.auxiliary.head_labels or 0
     scores = {
         number: float(
@@ -203,7 +203,7 @@ def test_the_auxiliary_vector_of_the_nearest_cluster(plus: Dexa) -> None:
     }
     assert near.vector_of_label.tolist() == [max(scores, key=lambda number: scores[number])]
     moved = vectors + model.bank.vectors[near.vector_of_label[0]]
-    assert torch.allclose(near.embeddings, moved / moved.norm(), atol=1e-6)
+    assert torch.allclose(near.dense[LABEL_SEARCH], moved / moved.norm(), atol=1e-6)
 
 
 def test_hidden_and_removed_labels_are_never_answered(folder: Path) -> None:

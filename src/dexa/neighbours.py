@@ -6,15 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dexa.errors import RecipeError
-from dexa.types import Index, TopK
-
-NOT_IN_DATA = -1
-"""Stands in `NeighbourVotes.rows` for a document that came after training."""
+from dexa.types import TopK
 
 
 class Search(Protocol):
@@ -26,6 +22,9 @@ class Search(Protocol):
 
 
 SearchT = TypeVar("SearchT", bound=Search)
+
+NOT_IN_DATA = -1
+"""Stands in `NeighbourVotes.rows` for a document that came after training."""
 
 
 @final
@@ -85,10 +84,16 @@ class NeighbourVotes(Generic[SearchT]):
     def voices(self, queries: Any) -> tuple[TopK, NDArray[np.float32]]:
         """The nearest documents of each text, and how much each has to say, ``[B, K]``."""
         nearest = self.index.search(queries, self.neighbours)
-        closest = np.maximum(nearest.scores[:, :1], -1)  # of a text that shares no word, none is
+        # a text that shares no word is near to none
+        closest = np.maximum(nearest.scores[:, :1], -1)
         voices = np.exp((nearest.scores - closest) / self.temperature)
-        voices /= np.maximum(voices.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return nearest, voices
+        sums = np.maximum(voices.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return nearest, voices / sums
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels there are, L."""
+        return cast("tuple[int, int]", self.labels.shape)[1]
 
     def of_labels(self, n_labels: int) -> NeighbourVotes[SearchT]:
         """The same votes among more labels; no document has any of the new ones."""
@@ -96,23 +101,19 @@ class NeighbourVotes(Generic[SearchT]):
         parts = (labels.data, labels.indices, labels.indptr)
         return replace(self, labels=csr_array(parts, shape=(labels.indptr.size - 1, n_labels)))
 
-    def joined_by(
-        self: NeighbourVotes[Index], documents: torch.Tensor, labels: csr_array
-    ) -> NeighbourVotes[Index]:
+    def joined_by(self, index: SearchT, labels: csr_array) -> NeighbourVotes[SearchT]:
         """The same with more documents.
 
         Args:
-            documents: unit vectors ``[M, D]``, M ≥ 1; the index takes them in, in place.
-            labels: their labels ``[M, L]``, of the same labels.
+            index: over the documents up to now, and M ≥ 1 more behind them.
+            labels: of these, ``[M, L]``, of the same labels.
         """
         before, after = self.labels, labels.indptr.size - 1
-        self.index.add(documents)
         entries = np.concatenate([before.indices, labels.indices])
         ends = np.concatenate([before.indptr, before.indptr[-1] + labels.indptr[1:]])
-        _, n_labels = cast("tuple[int, int]", before.shape)
-        shape = (len(ends) - 1, n_labels)
+        shape = (len(ends) - 1, self.n_labels)
         every = csr_array((np.ones(len(entries), np.float32), entries, ends), shape=shape)
         rows = self.rows
         if rows is not None:
             rows = np.append(rows, np.full(after, NOT_IN_DATA))
-        return replace(self, labels=every, rows=rows)
+        return replace(self, index=index, labels=every, rows=rows)

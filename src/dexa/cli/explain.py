@@ -53,11 +53,12 @@ def _show(found: Explanation) -> None:
         ["fused score", "", "", f"{found.score:.4f}"],
     ]
     show_table("What each scorer gives", ["scorer", "score", "rank", "share"], shares, sums)
-    parts = [
-        ["label text", _signed(found.label_text_part)],
-        ["auxiliary vector", _signed(found.auxiliary_part)],
-    ]
-    show_table("Label search", ["part", "share of the cosine"], parts)
+    if found.label_text_part is not None:
+        parts = [
+            ["label text", _signed(found.label_text_part)],
+            ["auxiliary vector", _signed(found.auxiliary_part)],
+        ]
+        show_table("Label search", ["part", "share of the cosine"], parts)
     for title, terms in (("Label words", found.label_words), ("Linear", found.linear)):
         if terms:
             rows = [[term.text, term.kind, _signed(term.share)] for term in terms]

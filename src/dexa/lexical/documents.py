@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, hstack
 
 from dexa.data.features import width
 from dexa.metrics import top_k
@@ -30,6 +30,11 @@ class WordIndex:
     def over(cls, documents: csr_array) -> WordIndex:
         """Search over unit features ``[N, V]``."""
         return cls(csr_array(documents.T.tocsr()))
+
+    def joined_by(self, documents: csr_array) -> WordIndex:
+        """The same with more documents, unit features ``[M, V]``."""
+        every = hstack([self.by_feature, documents.T], format="csr")
+        return WordIndex(csr_array(every))
 
     def search(self, features: csr_array, k: int) -> TopK:
         """The k nearest documents to features ``[B, V]``; those that share nothing are none."""

@@ -6,7 +6,7 @@ the encoder: the model is then the same to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast
@@ -18,10 +18,11 @@ from scipy.sparse import csr_array, vstack
 
 from dexa import metrics
 from dexa.auxiliary import AuxiliaryBank
-from dexa.lexical import SparseLinear, with_values
+from dexa.lexical import Bm25, LabelSearch, SparseLinear, WordIndex, with_values
 from dexa.model.parts import HIDDEN, REMOVED, SHOWN, Model
-from dexa.model.scorers import Scorers, WordScorers
-from dexa.types import CLASSIFIERS, LABEL_SEARCH, LABEL_WORDS, LINEAR, Index
+from dexa.model.scorers import Scorers, WordScorer, WordScorers
+from dexa.neighbours import NeighbourVotes, SearchT
+from dexa.types import CENTROIDS, Index
 
 ADD, RENAME, REMOVE, HIDE, SHOW = "add", "rename", "remove", "hide", "show"
 KINDS = (ADD, RENAME, REMOVE, HIDE, SHOW)
@@ -34,12 +35,12 @@ class Documents:
     """M documents that come with new labels, to vote as neighbours.
 
     Attributes:
-        vectors: unit vectors, float32 ``[M, D]``.
+        vectors: unit vectors, float32 ``[M, D]``, or unit features ``[M, V]`` where words vote.
         labels: their labels, ``[M, n]``, by place among the labels of the change.
         texts: themselves, where the model keeps texts.
     """
 
-    vectors: torch.Tensor
+    vectors: torch.Tensor | csr_array
     labels: csr_array
     texts: Sequence[str] | None
 
@@ -50,20 +51,22 @@ class LabelRows:
 
     Attributes:
         texts: n.
-        embeddings: unit label embeddings, float32 ``[n, D]``.
-        classifiers: unit classifiers, float32 ``[n, D]``.
+        dense: unit label embeddings and classifiers by the name of their scorer, float32
+            ``[n, D]``; none without an encoder.
         vector_of_label: int64 ``[n]``, as `AuxiliaryBank` has it.
         frequency: int64 ``[n]``, documents of each.
-        linear: weights of words ``[n, V]`` and biases; None where no scorer has them.
+        linear: weights of words ``[n, V]`` and biases; None where there is no such scorer.
+        centroids: what their documents and texts say, ``[n, V]``; None where there is no such
+            scorer.
         documents: that came with them; None without.
     """
 
     texts: Sequence[str]
-    embeddings: torch.Tensor
-    classifiers: torch.Tensor
+    dense: Mapping[str, torch.Tensor]
     vector_of_label: NDArray[np.int64]
     frequency: NDArray[np.int64]
     linear: SparseLinear | None
+    centroids: csr_array | None
     documents: Documents | None = None
 
 
@@ -138,7 +141,7 @@ def _with_rows(model: Model, labels: NDArray[np.int64], rows: LabelRows) -> Mode
         known = [*known, *(rows.documents.texts or ())]
     return replace(
         model,
-        scorers=_scorers(model.scorers, labels, rows),
+        scorers=_scorers(model.scorers, labels, rows, len(counts)),
         fusion=replace(model.fusion, inverse_propensity=weights),
         bank=AuxiliaryBank(model.bank.vectors, vectors),
         frequency=counts,
@@ -148,32 +151,72 @@ def _with_rows(model: Model, labels: NDArray[np.int64], rows: LabelRows) -> Mode
     )
 
 
-def _scorers(scorers: Scorers, labels: NDArray[np.int64], rows: LabelRows) -> Scorers:
-    count = len(scorers.label_search)
+def _scorers(
+    scorers: Scorers, labels: NDArray[np.int64], rows: LabelRows, n_labels: int
+) -> Scorers:
     votes, words = scorers.neighbours, scorers.words
-    vectors = {LABEL_SEARCH: rows.embeddings, CLASSIFIERS: rows.classifiers}
-    dense = {n: _indexed(index, labels, vectors[n]) for n, index in scorers.dense.items()}
-    if votes is not None and labels.max() >= count:
-        votes = votes.of_labels(int(labels.max()) + 1)
-    if votes is not None and rows.documents is not None:
-        by_place = rows.documents.labels
-        shape = (by_place.indptr.size - 1, len(dense[LABEL_SEARCH]))
-        own = csr_array((by_place.data, labels[by_place.indices], by_place.indptr), shape=shape)
-        votes = votes.joined_by(rows.documents.vectors, own)
+    if votes is not None:
+        came = rows.documents
+        if came is not None:
+            assert isinstance(came.vectors, torch.Tensor)
+            votes.index.add(came.vectors)
+        votes = _voted(votes.of_labels(n_labels), votes.index, came, labels)
     if words is not None:
-        words = _words(words, labels, rows)
-    return Scorers(dense=dense, neighbours=votes, words=words)
+        by_name = {
+            name: _read(name, scorer, words, labels, rows, n_labels)
+            for name, scorer in words.by_name.items()
+        }
+        words = replace(words, by_name=by_name)
+    return Scorers(
+        dense={
+            name: _indexed(index, labels, rows.dense[name]) for name, index in scorers.dense.items()
+        },
+        neighbours=votes,
+        words=words,
+    )
 
 
-def _words(words: WordScorers, labels: NDArray[np.int64], rows: LabelRows) -> WordScorers:
-    by_name = dict(words.by_name)
-    if words.label_words is not None:
-        texts = words.features.transform(rows.texts)
-        by_name[LABEL_WORDS] = words.label_words.changed(labels, texts)
-    if words.linear is not None:
+def _read(
+    name: str,
+    scorer: WordScorer,
+    words: WordScorers,
+    labels: NDArray[np.int64],
+    rows: LabelRows,
+    n_labels: int,
+) -> WordScorer:
+    """A scorer that reads words, after its labels have changed."""
+    if isinstance(scorer, NeighbourVotes):
+        votes, came = scorer.of_labels(n_labels), rows.documents
+        index = scorer.index
+        assert isinstance(index, WordIndex)
+        if came is not None:
+            assert isinstance(came.vectors, csr_array)
+            index = index.joined_by(came.vectors)
+        return _voted(votes, index, came, labels)
+    if isinstance(scorer, SparseLinear):
         assert rows.linear is not None
-        by_name[LINEAR] = words.linear.changed(labels, rows.linear)
-    return replace(words, by_name=by_name)
+        return scorer.changed(labels, rows.linear)
+    if isinstance(scorer, Bm25):
+        return scorer.changed(labels, words.features.word_counts(rows.texts))
+    assert isinstance(scorer, LabelSearch)
+    if name == CENTROIDS:
+        assert rows.centroids is not None
+        return scorer.changed(labels, rows.centroids)
+    return scorer.changed(labels, words.features.transform(rows.texts))
+
+
+def _voted(
+    votes: NeighbourVotes[SearchT],
+    index: SearchT,
+    came: Documents | None,
+    labels: NDArray[np.int64],
+) -> NeighbourVotes[SearchT]:
+    """Votes with those of the documents that came, which the index holds by now."""
+    if came is None:
+        return votes
+    by_place, shape = came.labels, (came.labels.indptr.size - 1, votes.n_labels)
+    own = csr_array((by_place.data, labels[by_place.indices], by_place.indptr), shape=shape)
+    return votes.joined_by(index, own)
 
 
 def _indexed(index: Index, labels: NDArray[np.int64], vectors: torch.Tensor) -> Index:
@@ -192,6 +235,7 @@ def _at_once(changes: Sequence[LabelChange]) -> LabelChange:
         return changes[0]
     every = [cast("LabelRows", change.rows) for change in changes]
     linear = [rows.linear for rows in every if rows.linear is not None]
+    centroids = [rows.centroids for rows in every if rows.centroids is not None]
     came = [rows.documents for rows in every]
     documents = [some for some in came if some is not None]
     return LabelChange(
@@ -199,11 +243,13 @@ def _at_once(changes: Sequence[LabelChange]) -> LabelChange:
         labels=np.concatenate([change.labels for change in changes]),
         rows=LabelRows(
             texts=[text for rows in every for text in rows.texts],
-            embeddings=torch.cat([rows.embeddings for rows in every]),
-            classifiers=torch.cat([rows.classifiers for rows in every]),
+            dense={
+                name: torch.cat([rows.dense[name] for rows in every]) for name in every[0].dense
+            },
             vector_of_label=np.concatenate([rows.vector_of_label for rows in every]),
             frequency=np.concatenate([rows.frequency for rows in every]),
             linear=_stacked(linear) if linear else None,
+            centroids=csr_array(vstack(centroids, format="csr")) if centroids else None,
             documents=_gathered(documents, came, every) if documents else None,
         ),
     )
@@ -227,8 +273,10 @@ def _gathered(
         if some is not None
     ]
     kept = all(some.texts is not None for some in documents)
+    dense = [some.vectors for some in documents if isinstance(some.vectors, torch.Tensor)]
+    words = [some.vectors for some in documents if not isinstance(some.vectors, torch.Tensor)]
     return Documents(
-        vectors=torch.cat([some.vectors for some in documents]),
+        vectors=torch.cat(dense) if dense else csr_array(vstack(words, format="csr")),
         labels=csr_array(vstack(parts, format="csr")),
         texts=[text for some in documents for text in some.texts or ()] if kept else None,
     )

@@ -15,8 +15,8 @@ from dexa.lexical import GROUPS, TextFeatures
 from dexa.model.explanation import Explanation, ScorerShare, Term, Token, Voter
 from dexa.model.naming import LabelName, named_labels
 from dexa.model.parts import HIDDEN, Model
-from dexa.neighbours import NOT_IN_DATA
-from dexa.types import LABEL_SEARCH, NO_LABEL
+from dexa.neighbours import NOT_IN_DATA, NeighbourVotes
+from dexa.types import LABEL_SEARCH, NEIGHBOURS, NO_LABEL
 
 _SHOWN = 10  # voters and terms at most
 _PIECES = 64  # of a text, that are left out one after the other
@@ -26,10 +26,10 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
     """Why a label has its score for a text.
 
     Raises:
-        InputError: there is no such label, or no encoder.
+        InputError: there is no such label.
     """
     label = int(named_labels(model, [name])[0])
-    vectors = model.encode_documents([text])
+    vectors = model.vectors_of([text])
     asked = model.scorers.ask(vectors, [text], model.shown)
     found = asked.best(model.recipe.fusion.candidates)
     used = [torch.from_numpy(found[scorer].labels) for scorer in model.recipe.fusion.scorers]
@@ -44,7 +44,8 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
     base, by_scorer = shares(model.fusion, candidates, column, model.recipe.fusion.scorers)
     rarity = model.fusion.for_rarity(label)
     label_words, linear, bias = _terms(model, text, label)
-    auxiliary = _auxiliary_part(model, vectors, label)
+    auxiliary = _auxiliary_part(model, vectors, label) if model.scorers.dense else None
+    cosine = candidates.scores.get(LABEL_SEARCH)
     return Explanation(
         text=text,
         label=label,
@@ -55,9 +56,11 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
         base=base - rarity,
         rarity=rarity,
         scorers=_scorers(candidates, column, by_scorer),
-        label_text_part=float(candidates.scores[LABEL_SEARCH][0, column]) - auxiliary,
+        label_text_part=None
+        if cosine is None or auxiliary is None
+        else float(cosine[0, column]) - auxiliary,
         auxiliary_part=auxiliary,
-        voters=_voters(model, vectors, label),
+        voters=_voters(model, text, vectors, label),
         label_words=label_words,
         linear=linear,
         linear_bias=bias,
@@ -95,11 +98,16 @@ def _auxiliary_part(model: Model, vectors: torch.Tensor, label: int) -> float:
     return float(own @ vectors[0].double() / length)
 
 
-def _voters(model: Model, vectors: torch.Tensor, label: int) -> tuple[Voter, ...]:
-    votes = model.scorers.neighbours
-    if votes is None:
+def _voters(model: Model, text: str, vectors: torch.Tensor, label: int) -> tuple[Voter, ...]:
+    votes, words = model.scorers.neighbours, model.scorers.words
+    by_words = None if words is None else words.by_name.get(NEIGHBOURS)
+    if votes is not None:
+        nearest, voices = votes.voices(vectors)
+    elif words is not None and isinstance(by_words, NeighbourVotes):
+        votes = by_words
+        nearest, voices = votes.voices(words.features.transform([text]))
+    else:
         return ()
-    nearest, voices = votes.voices(vectors)
     places = nearest.labels[0][voices[0] > 0]
     has_it = csr_array(votes.labels[places][:, [label]]).toarray()[:, 0] > 0
     found = []
@@ -126,11 +134,12 @@ def _terms(
     if words is None:
         return (), (), None
     said = words.features.transform([text])
+    search, linear = words.label_words, words.linear
     shared, weighed, bias = (), (), None
-    if (search := words.label_words) is not None:
+    if search is not None:
         of_label = csr_array(search.by_feature[said.indices][:, [label]]).toarray()[:, 0]
         shared = _strongest(words.features, said, said.data * of_label)
-    if (linear := words.linear) is not None:
+    if linear is not None:
         weights = csr_array(linear.weights[[label]])[:, said.indices].toarray()[0]
         weighed = _strongest(words.features, said, said.data * weights)
         bias = float(linear.bias[label])
@@ -178,19 +187,21 @@ def _tokens(
     others = _asked(model, without, candidates.labels)
     columns = torch.full((len(pieces), 1), column, device=model.device)
     fused = model.fusion.scores(others, columns)[:, 0].tolist()
-    before = float(candidates.scores[LABEL_SEARCH][0, column])
-    cosines = others.scores[LABEL_SEARCH][:, column].tolist()
+    cosines = [None] * len(pieces)
+    if LABEL_SEARCH in candidates.scores:
+        before = candidates.scores[LABEL_SEARCH][0, column]
+        cosines = (before - others.scores[LABEL_SEARCH][:, column]).tolist()
     return tuple(
         Token(
             text=text[piece.start : piece.stop],
             start=piece.start,
             score=score - after,
-            label_search=before - cosine,
+            label_search=lost,
         )
-        for piece, after, cosine in zip(pieces, fused, cosines, strict=True)
+        for piece, after, lost in zip(pieces, fused, cosines, strict=True)
     )
 
 
 def _asked(model: Model, texts: Sequence[str], labels: torch.Tensor) -> Candidates:
-    vectors = model.encode_documents(texts)
+    vectors = model.vectors_of(texts)
     return model.scorers.ask(vectors, texts).scored(labels.expand(len(texts), -1))

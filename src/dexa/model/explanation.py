@@ -64,13 +64,13 @@ class Token:
         text: itself.
         start: where it begins in the text, in characters.
         score: how much the fused score falls when it is left out.
-        label_search: how much the cosine with the label embedding falls.
+        label_search: how much the cosine with the label embedding falls; None without an encoder.
     """
 
     text: str
     start: int
     score: float
-    label_search: float
+    label_search: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +89,13 @@ class Explanation:
             candidates, without `rarity`.
         rarity: what it has for being a rare label, by ``fusion.tail_weight``.
         scorers: what each says.
-        label_text_part: what the label's text gives to its cosine by label search.
+        label_text_part: what the label's text gives to its cosine by label search; None without an
+            encoder.
         auxiliary_part: what its auxiliary vector gives; both add up to the cosine.
         voters: the documents that vote for it, the loudest first, at most ten.
         label_words: common words of the text and the label's text that count most, at most ten.
         linear: words of the text with the largest weights for the label, at most ten.
-        linear_bias: of these weights; None where no scorer reads words.
+        linear_bias: of these weights; None where there are none.
         tokens: each left out once, and everything asked again with the same candidates.
     """
 
@@ -107,8 +108,8 @@ class Explanation:
     base: float
     rarity: float
     scorers: tuple[ScorerShare, ...]
-    label_text_part: float
-    auxiliary_part: float
+    label_text_part: float | None
+    auxiliary_part: float | None
     voters: tuple[Voter, ...]
     label_words: tuple[Term, ...]
     linear: tuple[Term, ...]

@@ -15,19 +15,12 @@ from scipy.sparse import csr_array
 
 from dexa.errors import ModelFolderError
 from dexa.index import ExactIndex, load_index
-from dexa.lexical import (
-    Bm25,
-    LabelSearch,
-    SparseLinear,
-    TextFeatures,
-    WordIndex,
-    first_guess,
-)
+from dexa.lexical import Bm25, LabelSearch, SparseLinear, TextFeatures, WordIndex, first_guess
 from dexa.model.scorers import Scorers, WordScorer, WordScorers
 from dexa.neighbours import NeighbourVotes, SearchT
 from dexa.recipe import FurtherChoice
 from dexa.storage import read_json
-from dexa.types import BM25, CENTROIDS, LABEL_WORDS, LINEAR, NEIGHBOURS
+from dexa.types import BM25, CENTROIDS, LABEL_WORDS, LINEAR, NEIGHBOURS, SCORERS
 
 _WORDS = "words"
 _FEATURES = "features"
@@ -40,10 +33,8 @@ def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
     files: dict[str, dict[str, torch.Tensor]] = {}
     if scorers.neighbours is not None:
         votes = scorers.neighbours
-        pairs = {name: _tensor(array) for name, array in _pairs(votes.labels).items()}
+        pairs = {name: _tensor(array) for name, array in _voting(votes).items()}
         files[NEIGHBOURS] = {"vectors": votes.index.vectors, **pairs}
-        if votes.rows is not None:
-            files[NEIGHBOURS]["rows"] = torch.from_numpy(votes.rows)
     if scorers.words is not None:
         parts = {_FEATURES: scorers.words.features.arrays()}
         parts |= {name: _arrays(scorer) for name, scorer in scorers.words.by_name.items()}
@@ -87,7 +78,7 @@ def opened_further(
         features = TextFeatures.restored(read_json(folder / "words.json"), parts.pop(_FEATURES))
         by_name = {
             name: _scorer(name, arrays, len(features), labels, choice)
-            for name, arrays in parts.items()
+            for name, arrays in sorted(parts.items(), key=lambda part: SCORERS.index(part[0]))
         }
         scorers = replace(scorers, words=WordScorers(features=features, by_name=by_name))
     return scorers
@@ -99,9 +90,14 @@ def _arrays(scorer: WordScorer) -> Arrays:
         return scorer.arrays()
     if isinstance(scorer, NeighbourVotes):
         assert isinstance(scorer.index, WordIndex)
-        votes = {f"pairs.{name}": array for name, array in _pairs(scorer.labels).items()}
+        votes = {f"pairs.{name}": array for name, array in _voting(scorer).items()}
         return _entries(scorer.index.by_feature) | votes
-    assert isinstance(scorer, LabelSearch | Bm25)
+    if isinstance(scorer, Bm25):
+        return _entries(scorer.by_feature) | {
+            "idf": scorer.idf,
+            "length": np.array([scorer.length]),
+        }
+    assert isinstance(scorer, LabelSearch)
     return _entries(scorer.by_feature)
 
 
@@ -110,7 +106,7 @@ def _scorer(
 ) -> WordScorer:
     """What `_arrays` took apart."""
     if name == LINEAR:
-        return SparseLinear.restored({"prior": first_guess(), **arrays})  # format 1 kept no prior
+        return SparseLinear.restored({"prior": first_guess(), **arrays})  # format 1 kept none
     if name == NEIGHBOURS:
         pairs = {
             part.removeprefix("pairs."): array for part, array in arrays.items() if "." in part
@@ -119,7 +115,13 @@ def _scorer(
         return _votes(WordIndex(by_feature), pairs, labels, choice)
     by_feature = _matrix(arrays, (features, labels))
     if name == BM25:
-        return Bm25(by_feature)
+        return Bm25(
+            by_feature,
+            idf=arrays["idf"],
+            length=float(arrays["length"][0]),
+            k1=choice.k1,
+            b=choice.b,
+        )
     if name in (LABEL_WORDS, CENTROIDS):
         return LabelSearch(by_feature)
     raise ModelFolderError(f"a scorer {name!r}", do="open it with the version that wrote it")
@@ -137,6 +139,11 @@ def _votes(
         temperature=choice.temperature,
         rows=pairs.get("rows"),
     )
+
+
+def _voting(votes: NeighbourVotes[Any]) -> dict[str, NDArray[Any]]:
+    """Which document has which labels, and where each stands in the data set."""
+    return _pairs(votes.labels) | ({} if votes.rows is None else {"rows": votes.rows})
 
 
 def _pairs(matrix: csr_array) -> dict[str, NDArray[Any]]:

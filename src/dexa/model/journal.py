@@ -18,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,10 +29,12 @@ from dexa.errors import ModelFolderError
 from dexa.lexical import SparseLinear
 from dexa.model.changes import KINDS, Documents, LabelChange, LabelRows
 from dexa.storage import append_line, atomic_file, locked, sha256
+from dexa.types import CLASSIFIERS, LABEL_SEARCH
 
 FOLDER = "labels"
 
 _JOURNAL, _LOCK = "journal.jsonl", "lock"
+_DENSE = {LABEL_SEARCH: "embeddings", CLASSIFIERS: "classifiers"}
 _AGAIN = "copy the model again"
 
 
@@ -177,20 +179,39 @@ def _checksum(entry: dict[str, Any]) -> str:
 
 def _tensors(rows: LabelRows) -> dict[str, torch.Tensor]:
     tensors = {
-        "embeddings": rows.embeddings,
-        "classifiers": rows.classifiers,
+        **{_DENSE[name]: vectors for name, vectors in rows.dense.items()},
         "vector_of_label": torch.from_numpy(rows.vector_of_label),
         "frequency": torch.from_numpy(rows.frequency),
     }
     if rows.linear is not None:
         for name, array in rows.linear.arrays().items():
             tensors[f"linear.{name}"] = torch.from_numpy(array)
+    if rows.centroids is not None:
+        tensors |= _entries("centroids", rows.centroids)
     if rows.documents is not None:
-        tensors["documents.vectors"] = rows.documents.vectors
+        vectors = rows.documents.vectors
+        if isinstance(vectors, torch.Tensor):
+            tensors["documents.vectors"] = vectors
+        else:
+            tensors |= _entries("documents.words", vectors)
         tensors["documents.indices"] = torch.from_numpy(rows.documents.labels.indices)
         tensors["documents.indptr"] = torch.from_numpy(rows.documents.labels.indptr)
     # a view of a larger array would be written whole, and two views of one are refused
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+
+def _entries(name: str, matrix: csr_array) -> dict[str, torch.Tensor]:
+    """A sparse matrix as tensors, which `_matrix` puts together."""
+    arrays = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    arrays["width"] = np.array([cast("tuple[int, int]", matrix.shape)[1]])
+    return {f"{name}.{part}": torch.from_numpy(array) for part, array in arrays.items()}
+
+
+def _matrix(name: str, tensors: dict[str, torch.Tensor]) -> csr_array:
+    data, indices, indptr, columns = (
+        tensors[f"{name}.{part}"].numpy() for part in ("data", "indices", "indptr", "width")
+    )
+    return csr_array((data, indices, indptr), shape=(len(indptr) - 1, int(columns[0])))
 
 
 def _restored(
@@ -202,20 +223,22 @@ def _restored(
         if name.startswith("linear.")
     }
     came = None
-    if "documents.vectors" in tensors:
+    if "documents.indptr" in tensors:
         indices, indptr = (tensors[f"documents.{name}"].numpy() for name in ("indices", "indptr"))
         parts = (np.ones(len(indices), np.float32), indices, indptr)
         came = Documents(
-            vectors=tensors["documents.vectors"],
+            vectors=tensors["documents.vectors"]
+            if "documents.vectors" in tensors
+            else _matrix("documents.words", tensors),
             labels=csr_array(parts, shape=(len(indptr) - 1, len(texts))),
             texts=documents,
         )
     return LabelRows(
         texts=texts,
-        embeddings=tensors["embeddings"],
-        classifiers=tensors["classifiers"],
+        dense={name: tensors[key] for name, key in _DENSE.items() if key in tensors},
         vector_of_label=tensors["vector_of_label"].numpy(),
         frequency=tensors["frequency"].numpy(),
         linear=SparseLinear.restored(linear) if linear else None,
+        centroids=_matrix("centroids", tensors) if "centroids.data" in tensors else None,
         documents=came,
     )

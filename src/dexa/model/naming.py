@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from dexa.errors import InputError
 from dexa.model.parts import REMOVED, Model
+from dexa.types import LABEL_SEARCH
 
 LabelName: TypeAlias = int | str
 """A label: its id, or its exact text."""
 
-_NEAR = 50  # labels by label search, of which the one that reads most alike is named
+_NEAR = 50  # labels by label search or the first scorer, of which the one most alike is named
 
 
 def named_labels(model: Model, names: Sequence[LabelName]) -> NDArray[np.int64]:
@@ -124,11 +125,11 @@ def _nearest(model: Model, text: str) -> str:
         return "this model knows no texts of labels: name them by id"
     if (model.states == REMOVED).all():
         return "all labels were removed"
-    near: list[str] = []
-    if model.encoder is not None:
-        vectors = model.encode_documents([text])
-        top = model.scorers.label_search.search(vectors, _NEAR, model.states != REMOVED)
-        near = [model.label_texts[int(label)] for label in top.labels[0] if label >= 0]
-    near = near or list(model.label_of_text)
+    scorers = model.scorers.ask(model.vectors_of([text]), [text], model.states != REMOVED)
+    found = scorers.best(_NEAR)
+    top = found.get(LABEL_SEARCH, next(iter(found.values())))
+    near = [model.label_texts[label] for label in top.labels[0] if label >= 0]
+    if not near:
+        return "dexa labels list MODEL_DIR shows all"
     alike = str(difflib.get_close_matches(text, near, n=1, cutoff=0.0)[0])
     return f"did you mean {alike!r}, label {model.label_of_text[alike]}?"

@@ -4,7 +4,7 @@ A new label is scored by its text, and by the auxiliary vector of the nearest cl
 says so. Its classifier is the mean of its documents' vectors and `Choice.shrinkage` times its label
 embedding, the closed-form minimum of the squared distances to them; without documents it is the
 label embedding. Its weights of words are what the linear scorer's prior gives a label of that text
-and these documents. The fusion sees its number of documents, and all scores as those of any label.
+and these documents, and its centroid is made of both as in training. The fusion sees its number of documents, and all scores as those of any label.
 """
 
 from __future__ import annotations
@@ -14,17 +14,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
 from dexa.auxiliary import NO_VECTOR
 from dexa.errors import InputError
-from dexa.lexical import SparseLinear, unseen_labels, weights_of_texts
+from dexa.lexical import (
+    LabelSearch,
+    SparseLinear,
+    centroids,
+    unseen_labels,
+    weights_of_texts,
+)
 from dexa.model.changes import ADD, RENAME, Documents, LabelChange, LabelRows
 from dexa.model.naming import LabelName, check_new_texts, named_labels
 from dexa.model.parts import Model
 from dexa.model.scorers import WordScorers
-from dexa.types import BM25, CENTROIDS, SCORERS
+from dexa.types import CENTROIDS, CLASSIFIERS, LABEL_SEARCH, NEIGHBOURS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,39 +65,34 @@ def addition(
         InputError: a text is empty, or given twice, or that of a label; there are no labels; or
             `documents` are not a list of texts for each label.
     """
-    _check_scorers(model)
     check_new_texts(model, texts)
     if not texts:
         raise InputError("no labels to add", expected="at least one text")
     choice = choice or Choice()
     read, belongs = _documents(texts, documents)
-    vectors = model.encode_documents(list(texts))
-    bank = model.bank
     chosen = np.full(len(texts), NO_VECTOR)
-    if choice.auxiliary:
-        count = len(bank.vector_of_label)
-        known = model.scorers.label_search.vectors[:count]
-        own = min(model.recipe.auxiliary.head_labels or 0, len(bank.vectors))
-        chosen = bank.nearest(vectors, known, own=own)
-    embeddings = F.normalize(vectors + bank.some(chosen), dim=1)
-    came = model.encode_documents(read) if read else vectors[:0]
+    dense: dict[str, torch.Tensor] = {}
+    came = torch.empty(len(read), 0)
+    if model.encoder is not None:
+        vectors = model.encode_documents(list(texts))
+        if choice.auxiliary:
+            chosen = _nearest_clusters(model, vectors)
+        embeddings = F.normalize(vectors + model.bank.some(chosen), dim=1)
+        came = model.encode_documents(read) if read else vectors[:0]
+        classifiers = _classifiers(embeddings, came, belongs, choice.shrinkage)
+        dense = {LABEL_SEARCH: embeddings, CLASSIFIERS: classifiers}
+    words = model.scorers.words
     return LabelChange(
         kind=ADD,
         labels=len(model.states) + np.arange(len(texts)),
         rows=LabelRows(
             texts=list(texts),
-            embeddings=embeddings,
-            classifiers=_classifiers(embeddings, came, belongs, choice.shrinkage),
+            dense=dense,
             vector_of_label=chosen,
             frequency=np.bincount(belongs.indices, minlength=len(texts)),
-            linear=_linear(model.scorers.words, texts, read, belongs),
-            documents=None
-            if not read or model.scorers.neighbours is None
-            else Documents(
-                vectors=came,
-                labels=belongs,
-                texts=None if model.document_texts is None else read,
-            ),
+            linear=_linear(words, texts, read, belongs),
+            centroids=_centroids(words, texts, read, belongs),
+            documents=_voters(model, came, read, belongs),
         ),
     )
 
@@ -98,43 +100,34 @@ def addition(
 def renaming(model: Model, label: LabelName, text: str) -> LabelChange:
     """The change that gives a label another text.
 
-    Its auxiliary vector stays, and so does its classifier where documents made it. What the old
-    text gave to its weights of words is replaced by what the new one gives.
+    Its auxiliary vector stays, and so do its classifier and its centroid where documents made them.
+    What the old text gave to its weights of words is replaced by what the new one gives.
 
     Raises:
         InputError: there is no such label, or the text is empty or that of another label.
     """
-    _check_scorers(model)
     labels = named_labels(model, [label])
     at = int(labels[0])
     check_new_texts(model, [text], but=at)
     chosen = model.bank.vector_of_label[labels]
-    embedding = F.normalize(model.encode_documents([text]) + model.bank.some(chosen), dim=1)
-    trained = model.scorers.classifiers.vectors[at : at + 1]
+    dense: dict[str, torch.Tensor] = {}
+    if model.encoder is not None:
+        embedding = F.normalize(model.encode_documents([text]) + model.bank.some(chosen), dim=1)
+        trained = model.scorers.classifiers.vectors[at : at + 1]
+        classifier = trained if model.frequency[at] else embedding
+        dense = {LABEL_SEARCH: embedding, CLASSIFIERS: classifier}
     return LabelChange(
         kind=RENAME,
         labels=labels,
         rows=LabelRows(
             texts=[text],
-            embeddings=embedding,
-            classifiers=trained if model.frequency[at] else embedding,
+            dense=dense,
             vector_of_label=chosen,
             frequency=model.frequency[labels],
             linear=_retold(model, at, text),
+            centroids=_kept_centroid(model, at, text),
         ),
     )
-
-
-def _check_scorers(model: Model) -> None:
-    """Refuse scorers that cannot take in a label."""
-    fixed = {BM25, CENTROIDS} if model.encoder is not None else set(SCORERS)
-    found = sorted(fixed & set(model.recipe.fusion.scorers))
-    if found:
-        raise InputError(
-            f"a model with the scorer {found[0]}, of the recipe {model.recipe.name}",
-            expected="an encoder, and scorers that can take in a label",
-            do="train it again with the new labels",
-        )
 
 
 def _documents(
@@ -193,6 +186,48 @@ def _linear(
         belongs,
         features.groups,
     )
+
+
+def _centroids(
+    words: WordScorers | None, texts: Sequence[str], documents: Sequence[str], belongs: csr_array
+) -> csr_array | None:
+    if words is None or CENTROIDS not in words.by_name:
+        return None
+    read = words.features.transform
+    return centroids(read(documents), read(texts), belongs)
+
+
+def _kept_centroid(model: Model, label: int, text: str) -> csr_array | None:
+    """A label's centroid after its text has changed: that of its documents, or else the text."""
+    words = model.scorers.words
+    scorer = None if words is None else words.by_name.get(CENTROIDS)
+    if words is None or not isinstance(scorer, LabelSearch):
+        return None
+    if not model.frequency[label]:
+        return words.features.transform([text])
+    return csr_array(scorer.by_feature[:, [label]].T.tocsr())
+
+
+def _voters(
+    model: Model, vectors: torch.Tensor, texts: Sequence[str], belongs: csr_array
+) -> Documents | None:
+    """Documents that are to vote; None where there are none, or none vote."""
+    words = model.scorers.words
+    by_words = words is not None and NEIGHBOURS in words.by_name
+    if not texts or not (by_words or model.scorers.neighbours):
+        return None
+    return Documents(
+        vectors=words.features.transform(texts) if words is not None and by_words else vectors,
+        labels=belongs,
+        texts=None if model.document_texts is None else texts,
+    )
+
+
+def _nearest_clusters(model: Model, vectors: torch.Tensor) -> NDArray[np.int64]:
+    bank = model.bank
+    known = model.scorers.label_search.vectors[: len(bank.vector_of_label)]
+    own = min(model.recipe.auxiliary.head_labels or 0, len(bank.vectors))
+    return bank.nearest(vectors, known, own=own)
 
 
 def _retold(model: Model, label: int, text: str) -> SparseLinear | None:

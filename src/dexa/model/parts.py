@@ -113,6 +113,14 @@ class Model:
         tokens = texts if isinstance(texts, TokenArray) else self.tokens(texts)
         return encode(self.required_encoder, tokens.to(self.device), progress=progress)
 
+    def vectors_of(
+        self, texts: Sequence[str] | TokenArray, *, progress: Progress | None = None
+    ) -> torch.Tensor:
+        """Unit vectors of documents, float32 ``[N, D]``; without an encoder, D is 0."""
+        if self.encoder is None:
+            return torch.empty(len(texts), 0)
+        return self.encode_documents(texts, progress=progress)
+
     def encode_labels(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors of texts as labels, float32 ``[N, D]``.
 
@@ -229,10 +237,7 @@ class Model:
                 choice of labels.
         """
         allowed = self._among_shown(allowed)
-        if self.encoder is None:
-            vectors = torch.empty(len(texts), 0)
-        else:
-            vectors = self.encode_documents(texts, progress=progress)
+        vectors = self.vectors_of(texts, progress=progress)
         read = words if isinstance(texts, TokenArray) else texts
         parts = []
         for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE):
