@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[108])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minilm", default="minilm", help="folder of MiniLM, if not packaged")
+    parser.add_argument("--set", action="append", default=[], help="field=value for all runs")
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("accuracy.jsonl"))
     options = parser.parse_args()
@@ -62,7 +63,7 @@ def run(
         whole = load_dataset(DATA if data in FIELDS else Path(data), fields=FIELDS.get(data))
         datasets[data] = held_out(whole) if options.held_out else whole
     dataset = datasets[data]
-    settings = dict(change.split("=", maxsplit=1) for change in changes)
+    settings = dict(change.split("=", maxsplit=1) for change in [*options.set, *changes])
     if epochs != "default":
         settings["encoder_stage.epochs"] = epochs
     settings["encoder.name"] = {

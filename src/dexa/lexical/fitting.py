@@ -62,9 +62,9 @@ class LinearFit:
     rounds: int = 3
     negatives: int = 40
     random: int = 10
-    heads: int = 20
+    heads: int = 150
     penalty: float = 0.03
-    rarity: float = 500.0
+    rarity: float = 100.0
     steps: int = 50
     widest: int = WIDEST
     faintest: float = FAINTEST

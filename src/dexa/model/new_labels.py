@@ -4,7 +4,8 @@ A new label is scored by its text, and by the auxiliary vector of the nearest cl
 says so. Its classifier is the mean of its documents' vectors and `Choice.shrinkage` times its label
 embedding, the closed-form minimum of the squared distances to them; without documents it is the
 label embedding. Its weights of words are what the linear scorer's prior gives a label of that text
-and these documents, and its centroid is made of both as in training. The fusion sees its number of documents, and all scores as those of any label.
+and these documents, and its centroid is made of both as in training. The fusion sees its number of
+documents, and all scores as those of any label.
 """
 
 from __future__ import annotations

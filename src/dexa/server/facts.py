@@ -27,7 +27,7 @@ def model_facts(parts: Model, texts: Sequence[str], examples: Sequence[str] | No
         name=parts.facts["dataset"]["name"],
         recipe=parts.recipe.name,
         encoder=_encoder_name(parts.recipe.encoder.name),
-        dimensions=parts.encoder.dimension,
+        dimensions=0 if parts.encoder is None else parts.encoder.dimension,
         labels=int((parts.states == SHOWN).sum()),
         documents=parts.facts["dataset"]["documents"],
         head=_head(counts),
