@@ -88,7 +88,7 @@ class EncoderStage:
         validations: how often the stage is validated on its way.
     """
 
-    epochs: int | None = None  # 40 for a transformer, 20 for a bag; 1,000 steps at least
+    epochs: int | None = None  # 40 for a transformer, 20 for a bag; 60 where batches are few
     batch_size: int | None = None  # 1,600; a 16th of the documents, then 256, when there are few
     texts_at_once: int = 0
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
@@ -125,7 +125,7 @@ class ClassifierStage:
         curriculum: epochs at which the clusters double in size.
     """
 
-    epochs: int | None = None  # 20 for a transformer, 6 for a bag; 230 steps at least
+    epochs: int | None = None  # 20 for a transformer, 6 for a bag; 20 where batches are few
     batch_size: int | None = None  # 2,048; a 16th of the documents, then 256, when there are few
     learning_rate: float = 1e-3
     moments: str = "float32"

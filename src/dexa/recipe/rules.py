@@ -36,9 +36,10 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     first, second = recipe.encoder_stage, recipe.classifier_stage
     bag = size.width is None
     batch = _or(first.batch_size, _batch_size(size.documents, 1_600))
-    epochs = _or(first.epochs, _epochs(size.documents, batch, 20 if bag else 40, 1_000))
+    epochs = _or(first.epochs, _epochs(size.documents / batch, 20 if bag else 40, 60, 1_000))
     last_batch = _or(second.batch_size, _batch_size(size.documents, 2_048))
-    last_epochs = _or(second.epochs, _epochs(size.documents, last_batch, 6 if bag else 20, 230))
+    last_steps = size.documents / last_batch
+    last_epochs = _or(second.epochs, _epochs(last_steps, 6 if bag else 20, 20, 230))
     return dataclasses.replace(
         recipe,
         encoder=_filled(
@@ -80,9 +81,12 @@ def _batch_size(documents: int, most: int) -> int:
     return min(most, max(documents // 16, min(256, max(1, documents // 8))))
 
 
-def _epochs(documents: int, batch: int, enough: int, steps: int) -> int:
-    """As many as are `enough`, or make so many steps: with fewer, little moves from its start."""
-    return max(enough, math.ceil(steps * batch / max(1, documents)))
+def _epochs(steps_of_epoch: float, enough: int, most: int, steps: int) -> int:
+    """As many as are `enough`; where batches are few, up to `most`, to make so many `steps`.
+
+    With fewer steps little moves from its start.
+    """
+    return max(enough, min(most, math.ceil(steps / steps_of_epoch)))
 
 
 def _pairs(size: Size) -> int:
