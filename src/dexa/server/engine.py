@@ -158,7 +158,7 @@ class Engine:
     def _scorers(self, texts: Sequence[str], top: TopK) -> dict[str, list[list[float]]]:
         """What each scorer says of the answers ``[B, K]``; fillers have some score as well."""
         parts = self._model.model
-        asked = parts.scorers.ask(parts.asking(texts), texts)
+        asked = parts.scorers.ask(parts.vectors_of(texts), texts)
         candidates = asked.candidates({FUSION: top})
         answers = torch.from_numpy(top.labels).to(candidates.labels.device)
         places = torch.searchsorted(candidates.labels, answers)
