@@ -147,16 +147,16 @@ def test_a_transformer(short: Recipe, tiny_encoder: Path, tmp_path: Path) -> Non
 def test_auto_is_a_bag_over_minilm_on_a_cpu(
     short: Recipe, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dexa import estimator
+    from dexa import examples
 
     opened = []
-    real = estimator.open_encoder
+    real = examples.open_encoder
 
     def watched(name: str, **options: Any) -> Any:
         opened.append(name)
         return real(f"bag:{tiny_encoder}", **options)
 
-    monkeypatch.setattr(estimator, "open_encoder", watched)
+    monkeypatch.setattr(examples, "open_encoder", watched)
     model = fit(short.changed({"encoder.name": "auto"}), COLOURED, BY_COLOUR, COLOURS)
     assert opened == ["bag"]
     assert model.model.recipe.encoder.name == "bag"

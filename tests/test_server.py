@@ -17,7 +17,7 @@ pytest.importorskip("starlette", reason="needs the extra serve")
 
 from starlette.testclient import TestClient
 
-from dexa import Dexa
+from dexa import Dataset, Dexa, recipes
 from dexa.errors import InputError, MissingFileError
 from dexa.server import Settings, is_loopback, read_token
 from dexa.server.guard import HEADERS
@@ -43,6 +43,25 @@ def asking(folder: Path) -> Iterator[TestClient]:
     """A server whose labels nobody changes."""
     with client(folder) as made:
         yield made
+
+
+def test_a_model_without_an_encoder_is_served(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    model = Dexa(recipes.bm25(), seed=3, device="cpu").fit(tiny_dataset)
+    model.save(tmp_path / "model")
+    with client(tmp_path / "model") as asking:
+        assert asking.get("/v1/model").json()["dimensions"] == 0
+        said = asking.post("/v1/predict", json={"texts": TEXTS, "k": 2, "details": True}).json()
+        for answer, labels in zip(said["answers"], model.predict(TEXTS, 2).labels, strict=True):
+            assert [tag["id"] for tag in answer["labels"]] == labels.tolist()
+            assert [tag["scorers"] for tag in answer["labels"]] == [
+                {"bm25": tag["score"]} for tag in answer["labels"]
+            ]
+        why = asking.post("/v1/explain", json={"text": TEXTS[0], "label": 0}).json()
+        assert why["label_text_part"] is None
+        for path, body in {"encode": {"texts": TEXTS}, "map": {"text": TEXTS[0]}}.items():
+            refused = asking.post(f"/v1/{path}", json=body)
+            assert refused.status_code == 422
+            assert "no encoder" in refused.json()["error"]
 
 
 def test_answers_are_those_of_python(asking: TestClient, fitted: Dexa) -> None:

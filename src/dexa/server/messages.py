@@ -140,7 +140,7 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     name: str
     recipe: str
     encoder: str
-    dimensions: int
+    dimensions: Annotated[int, Meta(description="of vectors; 0 without an encoder")]
     labels: int
     documents: int
     head: Annotated[int, Meta(description="a label of so many documents or more is frequent")]

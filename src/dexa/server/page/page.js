@@ -6,7 +6,7 @@ import { explained } from "/why.js";
 const WAIT = 90; // ms of rest after a key before the server is asked
 const at = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
-let facts = { head: 1, changes: false };
+let facts = { head: 1, changes: false, dimensions: 1 };
 let running = new AbortController();
 
 function element(name, className = "", ...children) {
@@ -41,6 +41,7 @@ async function tag() {
   try {
     const said = await post("/v1/predict", { texts, k, threshold, details: true }, signal);
     show(said.answers[0].labels, performance.now() - start, said.milliseconds);
+    if (!facts.dimensions) return;
     const map = await post("/v1/map", { text: texts }, signal);
     draw(at("map"), map, new Set(said.answers[0].labels.map((label) => label.id)));
   } catch (error) {
@@ -212,6 +213,7 @@ async function introduce() {
   facts = await ask("/v1/model");
   document.title = `dexa: ${facts.name}`;
   at("facts").textContent = `${facts.name} · ${number.format(facts.labels)} labels · ${facts.recipe}, ${facts.encoder}`;
+  at("nearby").hidden = !facts.dimensions;
   at("add").hidden = !facts.changes;
   at("add-note").textContent = facts.changes
     ? "It is scored by its text at once; texts that have it make it better."
