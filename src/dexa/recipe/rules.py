@@ -86,6 +86,8 @@ def _epochs(steps_of_epoch: float, enough: int, most: int, steps: int) -> int:
 
     With fewer steps little moves from its start.
     """
+    if not steps_of_epoch:
+        return enough  # no document has a label: training refuses that, with words
     return max(enough, min(most, math.ceil(steps / steps_of_epoch)))
 
 
