@@ -12,6 +12,7 @@ bundled data set, each request another one. It measures
 - overload: ten times the capacity for ten seconds, then how soon it answers as before.
 """
 
+# Over 300 lines: one script, so that all figures are of one run.
 from __future__ import annotations
 
 import argparse

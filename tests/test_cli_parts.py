@@ -1,5 +1,6 @@
 """The pieces that commands are made of."""
 
+# Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
 import dataclasses
