@@ -13,6 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -369,7 +370,9 @@ def killed_at_random(runner: Runner, signals: list[signal.Signals], seed: int) -
         process = runner.start(work)
         process.join(draw.uniform(0, 0.7 * seconds))
         if process.exitcode is None:
-            os.kill(process.pid, signals.pop())
+            with suppress(ProcessLookupError):  # it may have ended since it was asked
+                os.kill(process.pid, signals[-1])
+                signals.pop()
             process.join(60)
             reached.append(epochs_kept(work))
         if process.exitcode == 0:
