@@ -95,7 +95,7 @@ class Study:
         parts, train, test = model.model, dataset.train, dataset.test
         assert train is not None and train.texts is not None
         assert test is not None and test.texts is not None
-        self.choice: FusionChoice = parts.recipe.fusion
+        self.recipe, self.choice = parts.recipe, parts.recipe.fusion
         self.seed, self.dataset = seed, dataset
         self.corpus: Corpus = make_corpus(
             parts.required_encoder.tokenizer(train.texts),
@@ -115,7 +115,8 @@ class Study:
 
     def fused(self, choice: FusionChoice) -> dict[str, float]:
         """Figures of a fusion fitted anew."""
-        fusion, _ = fit_fusion(self.corpus, self.validation, choice, self.propensity, self.seed)
+        recipe = replace(self.recipe, fusion=choice)
+        fusion, _ = fit_fusion(self.corpus, self.validation, recipe, self.propensity, self.seed)
         return self.figures(fusion(candidates(self.test, choice), DEPTH))
 
     def regressed(self) -> dict[str, float]:

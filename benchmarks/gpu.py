@@ -303,10 +303,10 @@ def search(bench: Bench) -> None:
     scorers = Scorers.over(labels, labels + 0.1 * torch.randn_like(labels))
     with precision(CUDA):
         held_out = encode(made.encoder, made.corpus.held_out)
-    choice, constants = made.recipe.fusion, (0.55, 1.5)
+    recipe, constants = made.recipe, (0.55, 1.5)
     fusions: list = []
     asked = scorers.ask(held_out)
-    fitted = timed(lambda: fusions.append(fit_fusion(made.corpus, asked, choice, constants, 0)))
+    fitted = timed(lambda: fusions.append(fit_fusion(made.corpus, asked, recipe, constants, 0)))
 
     def apply() -> None:
         for block in queries.split(4096):

@@ -147,16 +147,16 @@ def test_a_transformer(short: Recipe, tiny_encoder: Path, tmp_path: Path) -> Non
 def test_auto_is_a_bag_over_minilm_on_a_cpu(
     short: Recipe, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dexa import examples
+    from dexa.training import starting
 
     opened = []
-    real = examples.open_encoder
+    real = starting.open_encoder
 
     def watched(name: str, **options: Any) -> Any:
         opened.append(name)
         return real(f"bag:{tiny_encoder}", **options)
 
-    monkeypatch.setattr(examples, "open_encoder", watched)
+    monkeypatch.setattr(starting, "open_encoder", watched)
     model = fit(short.changed({"encoder.name": "auto"}), COLOURED, BY_COLOUR, COLOURS)
     assert opened == ["bag"]
     assert model.model.recipe.encoder.name == "bag"
@@ -391,7 +391,7 @@ def test_a_data_set_to_evaluate_on_has_both_splits(fitted, tiny_dataset, split: 
 def test_saved_and_loaded(fitted: Dexa, tiny_dataset: Dataset, tmp_path: Path) -> None:
     fitted.save(str(tmp_path / "model"))
     again = Dexa.load(str(tmp_path / "model"), device="cpu")
-    assert (again.seed, again.recipe) == (108, fitted.model.recipe)
+    assert (again.seeds, again.recipe) == ((108,), fitted.model.recipe)
     one, two = again.predict(LABELS, k=7), fitted.predict(LABELS, k=7)
     assert np.array_equal(one.labels, two.labels)
     assert np.array_equal(one.scores, two.scores)

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from dexa import Dataset, Dexa
+from dexa import Dataset, Dexa, recipes
 from tiny_models import tiny_recipe
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITE = "DEXA_WRITE_GOLDEN"
-TRAINED = {"dexa": {}, "ngame": {}, "dexa_plus": {"encoder.pairs": 64}}
+TRAINED = {name: {} for name in recipes.__all__ if not getattr(recipes, name)().encoder.absent}
+TRAINED |= {"dexa_plus": {"encoder.pairs": 64}}
 
 
 def curve(name: str, encoder: Path, dataset: Dataset) -> list[tuple[str, int, float]]:

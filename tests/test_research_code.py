@@ -229,8 +229,8 @@ def test_ngame_has_no_auxiliary_vectors() -> None:
     recipe, lines = recipe_from_config(PUBLISHED, "NGAME")
     assert recipe.name == "ngame"
     assert recipe.auxiliary.shared_vectors == recipe.auxiliary.head_labels == 0
-    assert "global.aux_num_vectors = 66536: NGAME has no auxiliary vectors" in lines
-    assert "global.aux_num_hlp_vectors = 1000: NGAME has no auxiliary vectors" in lines
+    assert "global.aux_num_vectors = 66536: the method has no auxiliary vectors" in lines
+    assert "global.aux_num_hlp_vectors = 1000: the method has no auxiliary vectors" in lines
 
 
 def test_a_stage_inherits_from_the_sections_before_it() -> None:
@@ -315,7 +315,7 @@ def test_sections_must_be_there(config: Any) -> None:
 
 
 def test_methods_are_named() -> None:
-    with pytest.raises(RecipeError, match="DEXA or NGAME"):
+    with pytest.raises(RecipeError, match="DeepXML-OVA or DeepXML-ANNS"):
         recipe_from_config(PUBLISHED, "SiameseXML++")
 
 
@@ -655,3 +655,27 @@ def test_a_test_split_is_needed(work_dir: Path, tmp_path: Path) -> None:
     request = RunRequest(gpu=-1, method="DEXA", dataset="TinyTitles", version="0", seed=1)
     with pytest.raises(InputError, match="documents to test on"):
         run(place, request)
+
+
+@pytest.mark.parametrize("method", ["SiameseXML", "DeepXML"])
+def test_the_line_runs_by_its_types(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """DeepXML's configurations call the encoder stage ``surrogate``."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    stage = {"SiameseXML": "siamese", "DeepXML": "surrogate"}[method]
+    encoder = f"sparse:{work_dir / 'encoder'}"
+    config = {
+        "global": {"encoder_name": encoder, "arch": "Astec"},
+        stage: {"num_epochs": 1, "batch_size": 16},
+        "extreme": {"num_epochs": 1, "batch_size": 16, "num_nbrs": 5},
+    }
+    path = work_dir / "configs" / method / "TinyTitles.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(config))
+    request = RunRequest(gpu=-1, method=method, dataset="TinyTitles", version="0", seed=3)
+    results = run(Place.of(work_dir / "programs" / "dexa"), request)
+    assert results == work_dir / "results" / method / "Astec" / "TinyTitles" / "v_0_3"
+    assert load_npz(results / "score.npz").shape[1] == len(LABELS)
+    recipe, _ = recipe_from_config(config, method)
+    assert (recipe.shortlist.length, recipe.encoder_stage.epochs) == (5, 1)

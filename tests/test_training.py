@@ -290,8 +290,9 @@ def test_biases_and_norms_are_not_decayed(corpus, tiny_encoder) -> None:
     recipe = tiny_recipe(tiny_encoder)
     bank = AuxiliaryBank(torch.zeros(0, 16), np.zeros(24, np.int64))
     stage = EncoderStage(corpus, transformer, bank, recipe, seed=1)
-    decayed = {id(p) for g in stage.dense.param_groups if g["weight_decay"] for p in g["params"]}
-    free = {id(p) for g in stage.dense.param_groups if not g["weight_decay"] for p in g["params"]}
+    groups = stage.tuned.groups
+    decayed = {id(p) for g in groups if g["weight_decay"] for p in g["params"]}
+    free = {id(p) for g in groups if not g["weight_decay"] for p in g["params"]}
     for name, parameter in transformer.named_parameters():
         vector = name.endswith("bias") or "LayerNorm" in name
         assert id(parameter) in (free if vector else decayed), name

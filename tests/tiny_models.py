@@ -19,20 +19,26 @@ def tiny_recipe(encoder: Path, *, name: str = "dexa") -> Recipe:
 
     Every value that training depends on is given, so that better defaults change no test.
     """
-    return getattr(recipes, name)().changed(
+    recipe = getattr(recipes, name)()
+    kind = "sparse" if recipe.encoder.name == "sparse" else "bag"
+    return recipe.changed(
         {
-            "encoder.name": f"bag:{encoder}",
+            "encoder.name": f"{kind}:{encoder}",
             "encoder.initial": "random",
             "encoder.max_length": 12,
             "encoder.pairs": 0,
             **(
                 {"auxiliary.shared_vectors": 5, "auxiliary.head_labels": 2}
-                if name != "ngame"
+                if recipe.auxiliary.shared_vectors is None
                 else {}
             ),
             "auxiliary.initial_norm": 0.15,
             "auxiliary.learning_rate": 0.005,
-            "encoder_stage.epochs": 3,
+            **({"encoder_stage.epochs": 3} if recipe.encoder_stage.epochs is None else {}),
+            "label_clusters.clusters": 6,
+            "label_graph.steps": 20,
+            "shortlist.length": 6,
+            "shortlist.neighbours": 8,
             "encoder_stage.batch_size": 16,
             "encoder_stage.learning_rate": 0.01,
             "encoder_stage.warmup_steps": 1,
@@ -44,6 +50,8 @@ def tiny_recipe(encoder: Path, *, name: str = "dexa") -> Recipe:
             "classifier_stage.epochs": 2,
             "classifier_stage.batch_size": 16,
             "classifier_stage.learning_rate": 0.001,
+            "classifier_stage.random_negatives": 3,
+            **({"classifier_stage.shortlist_every": 1} if name == "deepxml_anns" else {}),
             "classifier_stage.cluster_size": 4,
             "classifier_stage.curriculum": [1],
             "fusion.validation": 8,

@@ -107,3 +107,27 @@ def sample_positives(
         # a sum may round to its neighbour's
         picks = (np.searchsorted(sums, aims, side="right") - 1).clip(starts, stops - 1)
     return labels.indices[picks].astype(np.int64)
+
+
+def draw_labels(
+    of_label: csr_array, power: float, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Labels for an epoch of label batches, and two documents of each (SiameseXML, section 3).
+
+    As many labels are drawn as there are, with replacement, each in proportion to a power of its
+    frequency; both documents of one are drawn uniformly and may be the same.
+
+    Args:
+        of_label: documents of labels ``[L, N]``.
+        power: of the frequency; 1 draws pairs uniformly, 0 the labels that have documents.
+        random: draws.
+
+    Returns:
+        int64 ``[3, L]``: labels, first documents, second documents.
+    """
+    counts = np.diff(of_label.indptr)
+    weights = np.where(counts > 0, np.maximum(counts, 1).astype(np.float64) ** power, 0.0)
+    labels = random.choice(len(counts), size=len(counts), p=weights / weights.sum())
+    places = (random.random((2, len(labels))) * counts[labels]).astype(np.int64)
+    documents = of_label.indices[of_label.indptr[labels] + places]
+    return np.concatenate([labels[None], documents]).astype(np.int64)

@@ -14,14 +14,19 @@ from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 from dexa import recipes
 from dexa.data import Dataset
 from dexa.encoders import transformer_width
-from dexa.errors import DataError
+from dexa.errors import DataError, RecipeError
 from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
 from dexa.examples import encoder_of, examples_of, holds_titles, tokens_of
-from dexa.model import open_model
+from dexa.model import Model, open_model
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray
 from dexa.trained import Trained
-from dexa.training import Resources, choose_device, told_when_full, train
+from dexa.training import (
+    Resources,
+    choose_device,
+    told_when_full,
+    train,
+)
 from dexa.types import Progress, Silence, TopK
 
 
@@ -31,7 +36,8 @@ class Dexa(Trained):
 
     Args:
         recipe: the method; `recipes.dexa_plus()` by default.
-        seed: of every random draw of `fit`.
+        seed: of every random draw of `fit`; with several, a model of each is trained, and their
+            fused scores are added.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
         device_memory: GiB of a GPU that the vectors of documents and the classifiers may take while
             `fit` trains; what does not fit stays in host memory. None for what is free.
@@ -45,12 +51,15 @@ class Dexa(Trained):
         self,
         recipe: Recipe | None = None,
         *,
-        seed: int = 108,
+        seed: int | Sequence[int] = 108,
         device: str = "auto",
         device_memory: float | None = None,
     ) -> None:
         self.recipe = recipe or recipes.dexa_plus()
-        self.seed, self.device, self.device_memory = seed, device, device_memory
+        self.seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise RecipeError(f"seeds {list(self.seeds)}", expected="one or more, each once")
+        self.device, self.device_memory = device, device_memory
         super().__init__()
 
     def fit(
@@ -91,20 +100,29 @@ class Dexa(Trained):
         if dataset.train is None:
             raise DataError("a data set without training documents", path=dataset.folder)
         recipe = self._completed(dataset)
-        for line in _told(recipe, self.seed, choose_device(self.device).type):
-            progress.note(line)
-        encoder = encoder_of(recipe.encoder)
         self._journal = None
-        with told_when_full():
-            self._model = train(
-                examples_of(dataset, encoder, progress),
-                encoder,
-                recipe,
-                seed=self.seed,
-                on=Resources(device=self.device, memory=self.device_memory),
-                checkpoints=checkpoints,
-                resume=resume,
-                progress=progress,
+        models: list[Model] = []
+        for seed in self.seeds:
+            for line in _told(recipe, seed, choose_device(self.device).type):
+                progress.note(line)
+            encoder = encoder_of(recipe.encoder, dataset)
+            kept = checkpoints and (checkpoints / f"seed-{seed}" if self.seeds[1:] else checkpoints)
+            with told_when_full():
+                model = train(
+                    examples_of(dataset, encoder, progress),
+                    encoder,
+                    recipe,
+                    seed=seed,
+                    on=Resources(device=self.device, memory=self.device_memory),
+                    checkpoints=kept,
+                    resume=resume,
+                    progress=progress,
+                )
+            models.append(model)
+        self._model = models[0]
+        if models[1:]:  # what one model's scores are worth says nothing of a sum's
+            self._model = dataclasses.replace(
+                models[0], members=tuple(models[1:]), calibration=None
             )
         return self
 
@@ -256,7 +274,8 @@ class Dexa(Trained):
         if index is not None:
             scorers = model.scorers.searched_by(index, progress or Silence())
             model = dataclasses.replace(model, scorers=scorers)
-        loaded = cls(model.recipe, seed=model.facts["seed"], device=device)
+        seeds = [member.facts["seed"] for member in (model, *model.members)]
+        loaded = cls(model.recipe, seed=seeds, device=device)
         loaded._model = model
         loaded._journal = journal if write_changes else None
         return loaded

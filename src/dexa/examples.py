@@ -8,12 +8,12 @@ import numpy as np
 
 from dexa import metrics
 from dexa.data import Dataset
-from dexa.encoders import TextEncoder, open_encoder
+from dexa.encoders import TextEncoder
 from dexa.errors import DataError
 from dexa.preparation import are_tokens_of, prepared_tokens
 from dexa.recipe import EncoderChoice
-from dexa.tokens import TokenArray, no_tokens
-from dexa.training import Examples
+from dexa.tokens import TextTokenizer, TokenArray, no_tokens
+from dexa.training import Examples, feature_tokens, starting_encoder
 from dexa.types import Progress
 
 _TITLE_WORDS = 20
@@ -30,17 +30,14 @@ def holds_titles(dataset: Dataset) -> bool:
     return bool(np.quantile(words, 0.95) <= _TITLE_WORDS)
 
 
-def encoder_of(choice: EncoderChoice) -> TextEncoder | None:
-    """The encoder that a completed recipe names; None where it names none."""
-    if choice.absent:
-        return None
-    return open_encoder(
-        choice.name,
-        max_length=choice.max_length or 0,
-        dropout=choice.dropout,
-        initial=choice.initial,
-        pairs=choice.pairs or 0,
-    )
+def encoder_of(choice: EncoderChoice, dataset: Dataset) -> TextEncoder | None:
+    """The encoder that a completed recipe names; None where it names none.
+
+    Raises:
+        EncoderError: it cannot be found or opened.
+        DataError: it reads features, and the data set has neither features nor texts.
+    """
+    return None if choice.absent else starting_encoder(choice, dataset)
 
 
 def examples_of(dataset: Dataset, encoder: TextEncoder | None, progress: Progress) -> Examples:
@@ -77,8 +74,11 @@ def tokens_of(
         splits = {"trn_doc": dataset.train, "tst_doc": dataset.test}
         counts = {name: split.n_documents for name, split in splits.items() if split is not None}
         return {n: no_tokens(count) for n, count in (counts | {"lbl": dataset.n_labels}).items()}
+    if (features := feature_tokens(dataset, encoder)) is not None:
+        return features
     prepared = None
     if dataset.folder is not None:
+        assert isinstance(encoder.tokenizer, TextTokenizer)
         prepared = prepared_tokens(
             dataset.folder, encoder.tokenizer, dataset.fields, progress=progress
         )

@@ -1,8 +1,11 @@
-"""The losses of the two stages, as functions of similarities of documents and labels."""
+"""The losses of all stages, as functions of similarities of documents and labels."""
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch.nn import functional as F
 
 from dexa.kernels import highest
 
@@ -11,6 +14,8 @@ _NEVER = -10.0
 
 _NO_LOGIT = -1e4
 """The same for logits: its exponential is 0, and unlike infinity it has a gradient."""
+_EASY = 0.05
+"""A negative of less than this loss has been learnt."""
 
 
 def hard_negative_triplet(
@@ -118,6 +123,103 @@ def multi_positive_triplet(
     weights = violation.masked_fill(violation == 0, -100.0).softmax(dim=2)
     pairs = labels.clamp(max=positives) * labels.clamp(max=negatives)
     return (violation * weights).sum() / (len(similarity) * pairs)
+
+
+def cosine_likelihood(
+    similarity: torch.Tensor, positives: torch.Tensor, *, ceiling: float, sharpness: float
+) -> torch.Tensor:
+    """Negative logarithm of what each pair is likely to be, by its cosine (SiameseXML, section 3).
+
+    A pair of cosine s is right with probability ``p = c · exp(d · (s − 1))``: ``−ln p`` of a
+    positive, ``−ln(1 − p)`` of another.
+
+    Args:
+        similarity: cosines, of any shape.
+        positives: bool of that shape.
+        ceiling: c, above 0 and below 1.
+        sharpness: d.
+
+    Returns:
+        The loss of each pair.
+    """
+    exponent = sharpness * (similarity - 1)
+    # rounding may take a cosine a little beyond 1
+    negative = -torch.log1p(-(ceiling * exponent.exp()).clamp(max=1 - 1e-6))
+    return torch.where(positives, -math.log(ceiling) - exponent, negative)
+
+
+def hardest_likelihood(
+    similarity: torch.Tensor,
+    positives: torch.Tensor,
+    known: torch.Tensor,
+    *,
+    ceiling: float,
+    sharpness: float,
+    negatives: int,
+) -> torch.Tensor:
+    """`cosine_likelihood` of all positives and of the hardest negatives of a row (kProb).
+
+    Args:
+        similarity: cosines of labels and documents, ``[R, C]``.
+        positives: bool ``[R, C]``.
+        known: bool ``[R, C]``, pairs that are positive or filtered: never negatives.
+        ceiling: as in `cosine_likelihood`.
+        sharpness: likewise.
+        negatives: how many negatives of a row enter, at most.
+
+    Returns:
+        The sum over columns, its mean over rows, a scalar.
+    """
+    right = -math.log(ceiling) - sharpness * (similarity - 1)
+    hardest = _extreme(similarity, known, _NEVER, negatives)
+    none = torch.zeros_like(hardest, dtype=torch.bool)
+    wrong = cosine_likelihood(hardest, none, ceiling=ceiling, sharpness=sharpness)
+    wrong = wrong.masked_fill(hardest == _NEVER, 0.0)
+    return (right.masked_fill(~positives, 0.0).sum() + wrong.sum()) / len(similarity)
+
+
+def listed_likelihood(
+    similarity: torch.Tensor,
+    positives: torch.Tensor,
+    there: torch.Tensor,
+    *,
+    ceiling: float,
+    sharpness: float,
+) -> torch.Tensor:
+    """`cosine_likelihood` of the labels of a list (Prob), of which easy negatives are dropped.
+
+    Args:
+        similarity: cosines of documents with the labels of their lists, ``[B, S]``.
+        positives: bool ``[B, S]``.
+        there: bool ``[B, S]``, false for what fills a list up.
+        ceiling: as in `cosine_likelihood`.
+        sharpness: likewise, by which the loss is divided.
+
+    Returns:
+        The sum over lists, its mean over documents, a scalar.
+    """
+    each = cosine_likelihood(similarity, positives, ceiling=ceiling, sharpness=sharpness)
+    counts = there & (positives | (each >= _EASY))
+    return each.masked_fill(~counts, 0.0).sum() / (sharpness * len(similarity))
+
+
+def listed_cross_entropy(
+    logits: torch.Tensor, positives: torch.Tensor, there: torch.Tensor | None
+) -> torch.Tensor:
+    """Binary cross-entropy of the labels of a list.
+
+    Args:
+        logits: of documents and labels, ``[B, S]``.
+        positives: bool ``[B, S]``.
+        there: bool ``[B, S]``, false for what fills a list up; None where nothing does.
+
+    Returns:
+        The sum over lists, its mean over documents, a scalar.
+    """
+    each = F.softplus(torch.where(positives, -logits, logits))
+    if there is not None:
+        each = each.masked_fill(~there, 0.0)
+    return each.sum() / len(logits)
 
 
 def _extreme(

@@ -23,7 +23,18 @@ NO_LABEL = -1
 LABEL_SEARCH, CLASSIFIERS = "label_search", "classifiers"
 NEIGHBOURS, LABEL_WORDS, LINEAR = "neighbours", "label_words", "linear"
 BM25, CENTROIDS = "bm25", "centroids"
-SCORERS = (LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, LABEL_WORDS, LINEAR, BM25, CENTROIDS)
+SHORTLIST, RERANKER = "shortlist", "reranker"
+SCORERS = (
+    LABEL_SEARCH,
+    CLASSIFIERS,
+    NEIGHBOURS,
+    LABEL_WORDS,
+    LINEAR,
+    BM25,
+    CENTROIDS,
+    SHORTLIST,
+    RERANKER,
+)
 """Names of the scorers, in the order in which they are shown."""
 
 Allowed: TypeAlias = "torch.Tensor | NDArray[np.bool_]"
@@ -95,11 +106,13 @@ class TokenBatch:
         ids: int64 ``[T]`` on the device.
         offsets: int64 ``[B + 1]`` on the device; text b is ``ids[offsets[b]:offsets[b + 1]]``.
         lengths: int64 ``[B]`` on the host, so that shapes are known without asking the device.
+        weights: float32 ``[T]`` on the device, of sparse features; None where all count the same.
     """
 
     ids: torch.Tensor
     offsets: torch.Tensor
     lengths: NDArray[np.int64]
+    weights: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -161,16 +161,22 @@ def _of_dataset(
 ) -> Answers:
     from dexa.data import load_dataset
     from dexa.preparation import prepared_tokens
+    from dexa.tokens import TextTokenizer
+    from dexa.training import feature_tokens
 
     fields = fields or trained_fields(model)
     dataset = load_dataset(path, fields=fields)
     split = dataset.train if part is Part.trn else dataset.test
     if split is None:
         raise DataError(f"no split {part.value}", expected="a data set that has it", path=path)
+    encoder = model.model.required_encoder
     if split.texts is not None:
         yield from _of_texts(model, split.texts, asked, done)
         return
-    tokens = prepared_tokens(path, model.model.required_encoder.tokenizer, dataset.fields)
+    if isinstance(encoder.tokenizer, TextTokenizer):
+        tokens = prepared_tokens(path, encoder.tokenizer, dataset.fields)
+    else:
+        tokens = feature_tokens(dataset, encoder)
     if tokens is None:
         raise DataError("neither texts nor token files", do="prepare the data set", path=path)
     if done == 0:  # tokens are answered in one part

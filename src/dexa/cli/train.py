@@ -18,7 +18,6 @@ from dexa.cli.options import (
     DeviceOption,
     FieldsOption,
     ResumeOption,
-    SeedOption,
     chosen_fields,
 )
 from dexa.cli.output import say
@@ -31,19 +30,18 @@ if TYPE_CHECKING:
     from dexa.estimator import Dexa
     from dexa.recipe import Recipe
 
+_RECIPE_HELP = (
+    "The method: dexa, dexa-plus, ngame, siamesexml, deepxml, deepxml-anns, deepxml-ova; with ++ "
+    "behind dexa, ngame or siamesexml, the encoder follows the classifiers."
+)
+
 
 def train(  # noqa: PLR0913 - each parameter is an option of the command
     dataset_dir: DatasetDir,
     model: Annotated[
         Path, typer.Option(metavar="MODEL_DIR", help="Folder to write.", show_default=False)
     ],
-    recipe: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE.json",
-            help="The method: dexa-plus, dexa, ngame, or a baseline: ova, knn, centroid, bm25.",
-        ),
-    ] = "dexa-plus",
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE.json", help=_RECIPE_HELP)] = "dexa-plus",
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +51,13 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
         ),
     ] = None,
     fields: FieldsOption = None,
-    seed: SeedOption = 108,
+    seed: Annotated[
+        str,
+        typer.Option(
+            metavar="N[,N…]",
+            help="Of every random draw; with several, a model of each, whose scores are added.",
+        ),
+    ] = "108",
     device: DeviceOption = Device.auto,
     device_memory: Annotated[
         float | None,
@@ -83,11 +87,25 @@ def train(  # noqa: PLR0913 - each parameter is an option of the command
         dataset = load_dataset(dataset_dir, fields=chosen_fields(fields))
         made_of = ", ".join(dataset.fields) or "tokens alone"
         progress.note(f"data set {dataset.name}, texts made of {made_of}")
-        estimator = Dexa(chosen, seed=seed, device=device.value, device_memory=device_memory)
+        estimator = Dexa(
+            chosen, seed=_seeds(seed), device=device.value, device_memory=device_memory
+        )
         fit_and_save(estimator, dataset, model, resume=resume, progress=progress)
     say(f"wrote {model}")
     if dataset.test is not None:
         say(f"next: dexa evaluate {dataset_dir} --model {model}")
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """The seeds of ``--seed``.
+
+    Raises:
+        InputError: one is no whole number.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--seed {text}", expected="whole numbers, as in 108 or 108,666,786")
+    return tuple(map(int, parts))
 
 
 def chosen_recipe(name: str, encoder: str | None, settings: Sequence[str]) -> Recipe:
@@ -116,9 +134,9 @@ def _recipe(name: str) -> Recipe:
 
     if name.endswith(".json"):
         return Recipe.load(Path(name))
-    known = {function.replace("_", "-"): function for function in recipes.__all__}
+    known = {(recipe := getattr(recipes, function)()).name: recipe for function in recipes.__all__}
     if name in known:
-        return getattr(recipes, known[name])()
+        return known[name]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     raise RecipeError(
         f"no recipe {name!r}",

@@ -11,7 +11,7 @@ from dexa.data.facts import dataset_facts
 from dexa.data.features import TextFeatures
 from dexa.data.files import DataWarning
 from dexa.data.filters import read_filter_pairs, write_filter_pairs
-from dexa.data.forms import Form, convert
+from dexa.data.forms import Form, convert, read_features
 from dexa.data.links import Linked, write_linked
 from dexa.data.matrix import read_label_matrix, read_matrix, write_matrix
 from dexa.data.memmaps import read_memmap, write_memmap
@@ -48,6 +48,7 @@ __all__ = [
     "load_dataset",
     "open_source",
     "read_dense",
+    "read_features",
     "read_filter_pairs",
     "read_label_matrix",
     "read_matrix",

@@ -164,6 +164,42 @@ def _matrix_file(folder: Path, stem: str) -> Path | None:
     return next((p for s in _SUFFIXES if (p := folder / f"{stem}{s}").is_file()), None)
 
 
+def read_features(folder: str | Path) -> dict[str, csr_array]:
+    """The sparse features of documents and labels that a folder holds, ``[rows, V]`` each.
+
+    They are read from ``trn_X_Xf``, ``tst_X_Xf`` and ``lbl_X_Xf``, ``.txt`` or ``.npz``.
+
+    Returns:
+        ``{"trn_doc": …, "tst_doc": …, "lbl": …}``, without those that have no file.
+
+    Raises:
+        DataError: a file is broken, has another number of features than the others, or is a
+            pickle, which would run what is written in it.
+    """
+    folder, found = Path(folder), dict[str, csr_array]()
+    stems = {"trn_doc": "trn_X_Xf", "tst_doc": "tst_X_Xf", "lbl": _LABEL_FEATURES}
+    for name, stem in stems.items():
+        pickle = folder / f"{stem}.pkl"
+        if path := _matrix_file(folder, stem):
+            found[name] = _read(path)
+            wide = shape_of(next(iter(found.values())))[1]
+            if shape_of(found[name])[1] != wide:
+                raise DataError(
+                    f"{shape_of(found[name])[1]} features",
+                    expected=f"{wide}, as the other files have",
+                    path=path,
+                    line=1,
+                )
+        elif pickle.is_file():
+            raise DataError(
+                "a pickle, which runs whatever is written in it when it is opened",
+                expected=f"{stem}.txt or {stem}.npz",
+                do="write it with scipy.sparse.save_npz where you trust it",
+                path=pickle,
+            )
+    return found
+
+
 def _read_features(source: Path) -> _Featured:
     features: dict[SplitName, csr_array] = {}
     splits: dict[SplitName, Split] = {}

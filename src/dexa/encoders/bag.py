@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder, encode
 from dexa.encoders.pairs import bag_means, pairs_in, table_with_pairs
+from dexa.encoders.transformer import Transformer
 from dexa.errors import EncoderError
 from dexa.tokens import TextTokenizer, TokenArray, TokenGroups, offsets_of
 from dexa.types import TokenBatch
@@ -40,10 +41,12 @@ class BagOfTokens(TextEncoder):
         table: vector of each token, ``[V, D]``, or `table_with_pairs` of it.
     """
 
+    tokenizer: TextTokenizer
+
     def __init__(self, tokenizer: TextTokenizer, table: torch.Tensor) -> None:
         super().__init__()
         assert not tokenizer.special_tokens
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer  # pyright: ignore[reportIncompatibleVariableOverride]
         self.dimension = table.shape[1]
         self.table = nn.Parameter(table)
         self.pairs = pairs_in(table, tokenizer.vocabulary_size)
@@ -52,7 +55,7 @@ class BagOfTokens(TextEncoder):
     @staticmethod
     def initial(
         tokenizer: TextTokenizer,
-        teacher: TextEncoder | None,
+        teacher: Transformer | None,
         dimension: int,
         *,
         pairs: int = 0,

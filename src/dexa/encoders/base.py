@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dexa.tokens import TextTokenizer, TokenArray, TokenGroups
+from dexa.tokens import TokenArray, TokenGroups, Tokenizer
 from dexa.types import Progress, Silence, TokenBatch
 
 
@@ -27,7 +27,7 @@ class TextEncoder(nn.Module, abc.ABC):
     """
 
     dimension: int
-    tokenizer: TextTokenizer
+    tokenizer: Tokenizer
 
     @property
     def has_budgets(self) -> bool:
@@ -53,7 +53,11 @@ class TextEncoder(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
-        """Write a folder that sentence-transformers opens, to the same vectors."""
+        """Write a folder that `open_encoder` opens.
+
+        That of a transformer or a bag of tokens opens with sentence-transformers too, to the same
+        vectors.
+        """
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients touch a few rows a batch."""

@@ -48,11 +48,14 @@ class Transformer(TextEncoder):
         pooling: ``mean`` over tokens or the first token (``cls``).
     """
 
+    tokenizer: TextTokenizer
+
     def __init__(
         self, trunk: Any, tokenizer: TextTokenizer, writable_tokenizer: Any, pooling: str
     ) -> None:
         super().__init__()
-        self.trunk, self.tokenizer, self.pooling = trunk, tokenizer, pooling
+        self.tokenizer = tokenizer  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.trunk, self.pooling = trunk, pooling
         self._writable_tokenizer = writable_tokenizer
         self.dimension = int(trunk.config.hidden_size)
         self._masks = PACKABLE.get(trunk.config.model_type)
@@ -139,6 +142,10 @@ class Transformer(TextEncoder):
             order.append(chosen)
         back = np.argsort(np.concatenate(order))
         return torch.cat(parts).index_select(0, send(back, device))
+
+    def token_vectors(self) -> torch.Tensor:
+        """The vectors ``[V, D]`` in which the trunk looks its tokens up."""
+        return self.trunk.get_input_embeddings().weight.detach().float().cpu()
 
     def save(self, folder: Path) -> None:
         """Write a sentence-transformers folder: the trunk, its pooling, normalisation."""

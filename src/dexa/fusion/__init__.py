@@ -1,5 +1,6 @@
 """Scores of several scorers become one."""
 
+from dexa.fusion.blend import BlendFusion, fit_weights, scaled_scores
 from dexa.fusion.boosted import (
     BoostedFusion,
     Forest,
@@ -14,9 +15,10 @@ from dexa.fusion.shares import shares
 from dexa.fusion.single import SingleScorer
 from dexa.fusion.tree import DecisionTree, TreeFusion, constant_tree, fit_tree, tree_features
 
-Fusion = TreeFusion | BoostedFusion | SingleScorer
+Fusion = TreeFusion | BoostedFusion | BlendFusion | SingleScorer
 
 __all__ = [
+    "BlendFusion",
     "BoostedFusion",
     "Calibration",
     "Candidates",
@@ -31,8 +33,10 @@ __all__ = [
     "fit_calibration",
     "fit_forest",
     "fit_tree",
+    "fit_weights",
     "pairs_of",
     "rising_features",
+    "scaled_scores",
     "shares",
     "tree_features",
     "union",

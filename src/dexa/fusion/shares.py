@@ -7,6 +7,7 @@ from math import factorial
 
 import torch
 
+from dexa.fusion.blend import BlendFusion
 from dexa.fusion.boosted import BoostedFusion
 from dexa.fusion.candidates import Candidates
 from dexa.fusion.single import SingleScorer
@@ -14,7 +15,7 @@ from dexa.fusion.tree import TreeFusion
 
 
 def shares(
-    fusion: TreeFusion | BoostedFusion | SingleScorer,
+    fusion: TreeFusion | BoostedFusion | BlendFusion | SingleScorer,
     candidates: Candidates,
     column: int,
     scorers: Sequence[str],

@@ -6,6 +6,7 @@ would pay many times over. Tests compare both with each other.
 """
 
 from dexa.kernels.attention import attention, attention_gradient
+from dexa.kernels.chosen import chosen_products, chosen_sums, sums_by_row
 from dexa.kernels.device import on_triton
 from dexa.kernels.halves import TINY, leaning_of_halves, power_step
 from dexa.kernels.highest import FOLD, highest
@@ -28,6 +29,8 @@ __all__ = [
     "add_norm_gradient",
     "attention",
     "attention_gradient",
+    "chosen_products",
+    "chosen_sums",
     "gather_rows",
     "gelu",
     "gelu_gradient",
@@ -38,4 +41,5 @@ __all__ = [
     "on_triton",
     "power_step",
     "put_rows",
+    "sums_by_row",
 ]

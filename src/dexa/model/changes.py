@@ -115,8 +115,9 @@ def _after(model: Model, change: LabelChange) -> Model:
     states[change.labels] = _STATES[change.kind]
     if change.kind != REMOVE:
         return replace(model, states=states)
-    for index in model.scorers.dense.values():
-        index.remove(change.labels)
+    for one in (model, *model.members):
+        for index in one.scorers.dense.values():
+            index.remove(change.labels)
     texts = model.label_texts
     if texts is not None:
         gone = set(change.labels.tolist())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from dexa.errors import InputError
 from dexa.fusion import Candidates, shares, union
 from dexa.lexical import GROUPS, TextFeatures
 from dexa.model.explanation import Explanation, ScorerShare, Term, Token, Voter
@@ -26,17 +27,25 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
     """Why a label has its score for a text.
 
     Raises:
-        InputError: there is no such label.
+        InputError: there is no such label, or the score is a sum of several models'.
     """
+    if model.members:
+        raise InputError(
+            f"a model of {1 + len(model.members)} seeds",
+            expected="one whose score is that of one model",
+            do="train with one seed to explain scores",
+        )
     label = int(named_labels(model, [name])[0])
     vectors = model.vectors_of([text])
-    asked = model.scorers.ask(vectors, [text], model.shown)
+    second = model.second_vectors([text])
+    asked = model.scorers.ask(vectors, [text], model.shown, second)
     found = asked.best(model.recipe.fusion.candidates)
     used = [torch.from_numpy(found[scorer].labels) for scorer in model.recipe.fusion.scorers]
     proposed = union(used)
     labels = union([proposed, torch.tensor([[label]])])
     # a hidden label is scored too, so that it can be explained
-    candidates = model.scorers.ask(vectors, [text]).scored(labels[labels != NO_LABEL][None])
+    anyone = model.scorers.ask(vectors, [text], second=second)
+    candidates = anyone.scored(labels[labels != NO_LABEL][None])
     column = int((candidates.labels[0] == label).nonzero())
     every = torch.arange(candidates.labels.shape[1], device=model.device)[None]
     fused = model.fusion.scores(candidates, every)[0]
@@ -204,4 +213,5 @@ def _tokens(
 
 def _asked(model: Model, texts: Sequence[str], labels: torch.Tensor) -> Candidates:
     vectors = model.vectors_of(texts)
-    return model.scorers.ask(vectors, texts).scored(labels.expand(len(texts), -1))
+    asked = model.scorers.ask(vectors, texts, second=model.second_vectors(texts))
+    return asked.scored(labels.expand(len(texts), -1))

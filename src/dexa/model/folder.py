@@ -13,6 +13,10 @@
     calibration.safetensors  what fused scores are worth, where documents were held out
     neighbours.safetensors  vectors and labels of the training documents, where they vote
     documents.jsonl.gz    their texts, where the recipe keeps them
+    blocks.safetensors    blocks between encoder and classifiers, where there are any
+    shortlist.safetensors vectors of labels and of documents that vote, where there is a shortlist
+    second_encoder/       that of the re-ranker, where there is one
+    members/              models of other seeds, whose fused scores are added
     words.safetensors     weights of words, where a scorer reads them; words.json: the words
     index/                the arguments of each index, and its graph if it has one
     labels/               changes of labels since the folder was written, see `journal`
@@ -37,6 +41,7 @@ from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import open_encoder
 from dexa.errors import DataError, MissingFileError, ModelFolderError
 from dexa.fusion import (
+    BlendFusion,
     BoostedFusion,
     Calibration,
     DecisionTree,
@@ -50,16 +55,18 @@ from dexa.model.card import model_card
 from dexa.model.documents import DOCUMENTS, StoredTexts, write_texts
 from dexa.model.further import further_tensors, opened_further
 from dexa.model.journal import no_writers
+from dexa.model.line import SECOND_ENCODER, line_tensors, opened_line
 from dexa.model.parts import Model
 from dexa.model.scorers import Scorers
 from dexa.recipe import Recipe
 from dexa.storage import atomic_folder, read_json, settle_folder, sha256, write_json
-from dexa.types import CLASSIFIERS, LABEL_SEARCH
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, RERANKER
 
 FORMAT = 2
 _WITHOUT_SIZES = 1  # the format before, which holds neither sizes nor calibration
 _LARGE = 16 << 20  # bytes from which a file is mapped and not read
-_VECTORS = {LABEL_SEARCH: "embeddings", CLASSIFIERS: "classifiers"}
+_VECTORS = {LABEL_SEARCH: "embeddings", CLASSIFIERS: "classifiers", RERANKER: "reranker"}
+_MEMBERS = "members"
 _LOG = "run.jsonl"  # holds seconds, which no two runs share
 
 
@@ -73,6 +80,9 @@ def save_model(model: Model, folder: Path) -> None:
         if model.encoder is not None:
             (draft / "encoder").mkdir()
             model.encoder.save(draft / "encoder")
+        if model.scorers.second is not None:
+            (draft / SECOND_ENCODER).mkdir()
+            model.scorers.second.save(draft / SECOND_ENCODER)
         for name, tensors in _tensors(model).items():
             on_host = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
             save_file(on_host, draft / f"{name}.safetensors")
@@ -86,11 +96,13 @@ def save_model(model: Model, folder: Path) -> None:
         if model.document_texts is not None:
             write_texts(draft / DOCUMENTS, model.document_texts)
         (draft / "README.md").write_text(model_card(model), encoding="utf-8")
+        for number, member in enumerate(model.members):
+            save_model(member, draft / _MEMBERS / str(number))
         described = _described(model)
         files = {
             path.relative_to(draft).as_posix(): path
             for path in sorted(draft.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.name != _LOG
         }
         described["files"] = {name: sha256(path) for name, path in files.items()}
         described["bytes"] = {name: path.stat().st_size for name, path in files.items()}
@@ -113,6 +125,7 @@ def _tensors(model: Model) -> dict[str, dict[str, torch.Tensor]]:
     dense = {_VECTORS[name]: index.vectors for name, index in model.scorers.dense.items()}
     return (
         further_tensors(model.scorers)
+        | line_tensors(model.scorers)
         | calibration
         | {
             "labels": {
@@ -179,13 +192,20 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
         dense = {
             name: load_index(folder / "index" / name, labels[vectors].to(device), mmap=mmap)
             for name, vectors in _VECTORS.items()
+            if name != RERANKER or (folder / SECOND_ENCODER).is_dir()
         }
     count, further = len(labels["frequency"]), recipe.further
     return Model(
         recipe=recipe,
         encoder=encoder,
         bank=AuxiliaryBank(auxiliary["vectors"].to(device), auxiliary["vector_of_label"].numpy()),
-        scorers=opened_further(Scorers(dense=dense), folder, count, further, device, mmap=mmap),
+        scorers=opened_line(
+            opened_further(Scorers(dense=dense), folder, count, further, device, mmap=mmap),
+            recipe,
+            folder,
+            count,
+            device,
+        ),
         fusion=_fusion(recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)),
         frequency=labels["frequency"].numpy(),
         label_texts=_label_texts(folder, count),
@@ -196,6 +216,10 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
         else None,
         facts=described["facts"],
         history=_read_lines(folder / _LOG),
+        members=tuple(
+            read_model(member, device, mmap=mmap)
+            for member in sorted((folder / _MEMBERS).glob("*"), key=lambda path: int(path.name))
+        ),
     )
 
 
@@ -212,6 +236,14 @@ def _fusion(
     choice = recipe.fusion
     if choice.method == "single":
         return SingleScorer(scorer=choice.scorers[0], inverse_propensity=inverse_propensity)
+    if choice.method == "blend":
+        return BlendFusion(
+            weights=arrays["weights"],
+            scorers=choice.scorers,
+            logits=recipe.classifier_stage.loss == "bce",
+            sharpness=recipe.label_batches.sharpness,
+            inverse_propensity=inverse_propensity,
+        )
     if choice.method == "tree":
         return TreeFusion(
             tree=DecisionTree(**arrays),

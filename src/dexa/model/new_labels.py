@@ -63,9 +63,11 @@ def addition(
         choice: how they are scored.
 
     Raises:
-        InputError: a text is empty, or given twice, or that of a label; there are no labels; or
-            `documents` are not a list of texts for each label.
+        InputError: a text is empty, or given twice, or that of a label; there are no labels;
+            `documents` are not a list of texts for each label; or the model has parts that only
+            training can change.
     """
+    _check_parts(model)
     check_new_texts(model, texts)
     if not texts:
         raise InputError("no labels to add", expected="at least one text")
@@ -98,6 +100,17 @@ def addition(
     )
 
 
+def _check_parts(model: Model) -> None:
+    """Refuse models whose labels have more than an embedding, a classifier and words."""
+    scorers = model.scorers
+    if scorers.heads or scorers.shortlist is not None or model.members:
+        raise InputError(
+            f"a change of labels of a model of {model.recipe.name}",
+            expected="a model without shortlists, a block of its classifiers, and further seeds",
+            do="train again with the new labels; removing, hiding and showing work",
+        )
+
+
 def renaming(model: Model, label: LabelName, text: str) -> LabelChange:
     """The change that gives a label another text.
 
@@ -107,6 +120,7 @@ def renaming(model: Model, label: LabelName, text: str) -> LabelChange:
     Raises:
         InputError: there is no such label, or the text is empty or that of another label.
     """
+    _check_parts(model)
     labels = named_labels(model, [label])
     at = int(labels[0])
     check_new_texts(model, [text], but=at)

@@ -15,6 +15,7 @@ from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import TextEncoder, encode
 from dexa.errors import DataError, InputError
 from dexa.fusion import Calibration, Fusion
+from dexa.model.ensemble import summed
 from dexa.model.scorers import Asked, Scorers
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray
@@ -47,6 +48,7 @@ class Model:
         facts: seed, device, data set and versions, as JSON values.
         history: a record of each epoch.
         document_texts: of the documents that vote; None where they are not kept.
+        members: models of other seeds, whose fused scores are added to those of this one.
     """
 
     recipe: Recipe
@@ -61,6 +63,7 @@ class Model:
     calibration: Calibration | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     document_texts: Sequence[str] | None = None
+    members: tuple[Model, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -120,6 +123,13 @@ class Model:
         if self.encoder is None:
             return torch.empty(len(texts), 0)
         return self.encode_documents(texts, progress=progress)
+
+    def second_vectors(self, texts: Sequence[str] | TokenArray) -> torch.Tensor | None:
+        """Unit vectors by the re-ranker's encoder, where there is one."""
+        if self.scorers.second is None:
+            return None
+        tokens = texts if isinstance(texts, TokenArray) else self.tokens(texts)
+        return encode(self.scorers.second, tokens.to(self.device))
 
     def encode_labels(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors of texts as labels, float32 ``[N, D]``.
@@ -237,14 +247,19 @@ class Model:
                 choice of labels.
         """
         allowed = self._among_shown(allowed)
-        vectors = self.vectors_of(texts, progress=progress)
         read = words if isinstance(texts, TokenArray) else texts
-        parts = []
-        for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE):
-            block = slice(start, start + _TEXTS_AT_ONCE)
-            asked = self.scorers.ask(vectors[block], None if read is None else read[block], allowed)
-            parts.append(self._answer(asked, k))
-        answers = {name: self._joined([part[name] for part in parts]) for name in parts[0]}
+        tokens = texts
+        if self.encoder is not None and not isinstance(texts, TokenArray):
+            tokens = self.tokens(texts)
+        depth = max(k, self.recipe.fusion.candidates) if self.members else k
+        answers = self._alone(tokens, depth, allowed, read, progress)
+        if self.members:
+            fused = [answers[FUSION]] + [
+                member.predict(tokens, depth, allowed=allowed, words=read)
+                for member in self.members
+            ]
+            answers = {name: _first(top, k) for name, top in answers.items()}
+            answers[FUSION] = summed(fused, len(self.frequency), k)
         if self.calibration is not None:
             fused = answers[FUSION]
             answers[FUSION] = replace(fused, probabilities=self.calibration(fused.scores))
@@ -258,6 +273,29 @@ class Model:
         fits = chosen.shape == self.shown.shape  # if not, the index says what is wrong
         return chosen & self.shown if fits else allowed
 
+    def _alone(
+        self,
+        tokens: Sequence[str] | TokenArray,
+        k: int,
+        allowed: Allowed | None,
+        read: Sequence[str] | None,
+        progress: Progress | None,
+    ) -> dict[str, TopK]:
+        """Answers without those of members, and without probabilities."""
+        vectors = self.vectors_of(tokens, progress=progress)
+        second = self.second_vectors(tokens)
+        parts = []
+        for start in range(0, max(1, len(vectors)), _TEXTS_AT_ONCE):
+            block = slice(start, start + _TEXTS_AT_ONCE)
+            asked = self.scorers.ask(
+                vectors[block],
+                None if read is None else read[block],
+                allowed,
+                None if second is None else second[block],
+            )
+            parts.append(self._answer(asked, k))
+        return {name: self._joined([part[name] for part in parts]) for name in parts[0]}
+
     def _joined(self, parts: list[TopK]) -> TopK:
         return TopK(
             labels=np.concatenate([part.labels for part in parts]),
@@ -270,8 +308,8 @@ class Model:
         found = asked.best(depth)
         used = {name: found[name] for name in self.recipe.fusion.scorers}
         fused = self.fusion(asked.candidates(used), k)
-        cut = {
-            name: replace(top, labels=top.labels[:, :k], scores=top.scores[:, :k])
-            for name, top in found.items()
-        }
-        return {**cut, FUSION: fused}
+        return {**{name: _first(top, k) for name, top in found.items()}, FUSION: fused}
+
+
+def _first(top: TopK, k: int) -> TopK:
+    return replace(top, labels=top.labels[:, :k], scores=top.scores[:, :k])

@@ -14,17 +14,21 @@ from scipy.sparse import csr_array
 from torch.nn import functional as F
 
 from dexa import metrics
+from dexa.encoders import ClassifierHead, TextEncoder
 from dexa.errors import InputError
 from dexa.fusion import Candidates, union
 from dexa.index import ExactIndex, chosen_kind, reindexed
 from dexa.lexical import LabelSearch, SparseLinear, TextFeatures
 from dexa.neighbours import NeighbourVotes
+from dexa.shortlists import Shortlist
 from dexa.types import (
     CLASSIFIERS,
     LABEL_SEARCH,
     LABEL_WORDS,
     LINEAR,
     NEIGHBOURS,
+    RERANKER,
+    SHORTLIST,
     Allowed,
     Index,
     Progress,
@@ -74,20 +78,42 @@ class Scorers:
 
     Attributes:
         dense: `LABEL_SEARCH`, cosine with unit label embeddings ``[L, D]``, and `CLASSIFIERS`,
-            cosine with unit classifiers ``[L, D]``; neither where there is no encoder.
+            cosine with unit classifiers ``[L, D]``; neither where there is no encoder. With a
+            block that wants it so, classifiers are of any length. `RERANKER`, where the recipe has
+            one: the classifiers of a second encoder.
+        heads: the blocks between encoders and classifiers, by the name of the scorer.
+        second: the encoder of the re-ranker, which reads the same tokens as the first.
+        shortlist: labels by their nearest vectors and by votes; None where the recipe has none.
         neighbours: votes of training documents by their vectors; None where the recipe has none.
         words: scorers that read words; None where the recipe has none.
     """
 
     dense: Mapping[str, Index] = field(default_factory=dict)
+    heads: Mapping[str, ClassifierHead] = field(default_factory=dict)
+    second: TextEncoder | None = None
+    shortlist: Shortlist | None = None
     neighbours: NeighbourVotes[Index] | None = None
     words: WordScorers | None = None
 
     @staticmethod
-    def over(label_vectors: torch.Tensor, weights: torch.Tensor) -> Scorers:
-        """Scorers of label embeddings and classifiers, of any length, ``[L, D]``."""
-        vectors = {LABEL_SEARCH: label_vectors, CLASSIFIERS: weights}
-        return Scorers(dense={k: ExactIndex(F.normalize(v, dim=1)) for k, v in vectors.items()})
+    def over(
+        label_vectors: torch.Tensor, weights: torch.Tensor, head: ClassifierHead | None = None
+    ) -> Scorers:
+        """Scorers of label embeddings and classifiers.
+
+        Args:
+            label_vectors: of any length, ``[L, D]``.
+            weights: of classifiers; of any length where cosines count.
+            head: between encoder and classifiers.
+        """
+        cosine = head is None or head.cosine
+        return Scorers(
+            dense={
+                LABEL_SEARCH: ExactIndex(F.normalize(label_vectors, dim=1)),
+                CLASSIFIERS: ExactIndex(F.normalize(weights, dim=1) if cosine else weights),
+            },
+            heads={} if head is None else {CLASSIFIERS: head},
+        )
 
     @property
     def label_search(self) -> Index:
@@ -103,6 +129,12 @@ class Scorers:
     def device(self) -> torch.device:
         """Where vectors are searched; words are read by the CPU."""
         return next((i.vectors.device for i in self.dense.values()), torch.device("cpu"))
+
+    @torch.no_grad()
+    def seen(self, name: str, vectors: torch.Tensor) -> torch.Tensor:
+        """What a dense scorer sees of the unit vectors of its encoder."""
+        head = self.heads.get(name)
+        return vectors if head is None else head(vectors)
 
     def indexes(self) -> dict[str, Index]:
         """The indexes by the name of their scorer."""
@@ -132,6 +164,7 @@ class Scorers:
         vectors: torch.Tensor,
         texts: Sequence[str] | None = None,
         allowed: Allowed | None = None,
+        second: torch.Tensor | None = None,
     ) -> Asked:
         """Put some texts to all scorers.
 
@@ -139,6 +172,7 @@ class Scorers:
             vectors: their unit vectors ``[B, D]``.
             texts: themselves; only scorers that read words need them.
             allowed: bool ``[L]``, the labels that may be answered; None for all.
+            second: their unit vectors by the re-ranker's encoder, where there is one.
 
         Raises:
             InputError: there are no texts for the scorers that read words.
@@ -149,7 +183,7 @@ class Scorers:
                 expected="texts: this model has scorers that read words",
                 do="give texts, or a data set that has them",
             )
-        return Asked(self, vectors, texts, allowed)
+        return Asked(self, vectors, texts, allowed, second)
 
 
 class Asked:
@@ -160,6 +194,7 @@ class Asked:
         vectors: unit vectors of the texts, ``[B, D]``.
         texts: themselves.
         allowed: bool ``[L]``, the labels that may be answered; None for all.
+        second: unit vectors of the texts by the re-ranker's encoder, where there is one.
     """
 
     def __init__(
@@ -168,14 +203,20 @@ class Asked:
         vectors: torch.Tensor,
         texts: Sequence[str] | None,
         allowed: Allowed | None = None,
+        second: torch.Tensor | None = None,
     ) -> None:
         self._scorers, self._vectors, self._texts = scorers, vectors, texts
         self._allowed = allowed
+        assert second is not None or RERANKER not in scorers.dense
+        self._queries = {
+            name: scorers.seen(name, second if second is not None and name == RERANKER else vectors)
+            for name in scorers.dense
+        }
 
     def best(self, k: int) -> dict[str, TopK]:
         """The k best labels of each scorer."""
         dense = self._scorers.dense
-        found = {n: index.search(self._vectors, k, self._allowed) for n, index in dense.items()}
+        found = {n: index.search(self._queries[n], k, self._allowed) for n, index in dense.items()}
         sparse = {name: metrics.top_k(said, k) for name, said in self._opinions.items()}
         return found | sparse
 
@@ -187,7 +228,7 @@ class Asked:
         """Some labels of each text, int64 ``[B, C]``, with the scores of all scorers."""
         dense, device = self._scorers.dense, self._scorers.device
         labels = labels.to(device)
-        scores = {name: index.score(self._vectors, labels) for name, index in dense.items()}
+        scores = {name: index.score(self._queries[name], labels) for name, index in dense.items()}
         on_host = labels.cpu().numpy()
         for name, said in self._opinions.items():
             scores[name] = torch.from_numpy(metrics.chosen(said, on_host)).to(device)
@@ -197,6 +238,8 @@ class Asked:
     def _opinions(self) -> dict[str, csr_array]:
         """What the sparse scorers say, ``[B, L]`` each."""
         said: dict[str, csr_array] = {}
+        if self._scorers.shortlist is not None:
+            said[SHORTLIST] = self._scorers.shortlist.opinions(self._vectors)
         if self._scorers.neighbours is not None:
             said[NEIGHBOURS] = self._scorers.neighbours.opinions(self._vectors)
         if self._scorers.words is not None and self._texts is not None:

@@ -10,6 +10,13 @@ from dexa.recipe.fields import (
     IndexChoice,
     Recipe,
 )
+from dexa.recipe.label_fields import (
+    LabelBatches,
+    LabelClusters,
+    LabelGraph,
+    RerankerChoice,
+    ShortlistChoice,
+)
 from dexa.recipe.rules import Size, completed
 
 __all__ = [
@@ -20,7 +27,12 @@ __all__ = [
     "FurtherChoice",
     "FusionChoice",
     "IndexChoice",
+    "LabelBatches",
+    "LabelClusters",
+    "LabelGraph",
     "Recipe",
+    "RerankerChoice",
+    "ShortlistChoice",
     "Size",
     "completed",
 ]

@@ -14,6 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from dexa.recipe.checks import check
+from dexa.recipe.label_fields import (
+    LabelBatches,
+    LabelClusters,
+    LabelGraph,
+    RerankerChoice,
+    ShortlistChoice,
+)
 from dexa.recipe.reading import build, is_object, leaves, parsed, unknown
 from dexa.storage import read_json, write_json
 from dexa.types import CLASSIFIERS, LABEL_SEARCH
@@ -25,12 +32,17 @@ class EncoderChoice:
 
     Attributes:
         name: a path, ``minilm``, a hub id, or ``bag`` / ``bag:NAME`` for a bag of tokens over the
-            vocabulary of one of these; ``auto`` is ``bag`` on a CPU and ``minilm`` on a GPU;
+            vocabulary of one of these; ``cnn`` and ``rnn`` likewise, for a convolution or recurrent
+            units over tokens; ``sparse`` for a bag of sparse features, those of the data set or
+            words and sub-words of its texts; ``auto`` is ``bag`` on a CPU and ``minilm`` on a GPU;
             ``none`` where every scorer reads words.
         max_length: tokens of a text, special tokens included.
-        dropout: probability inside a transformer while it trains.
-        initial: token vectors of a bag, ``pretrained`` or ``random``.
+        dropout: probability inside a transformer or a sparse bag while it trains.
+        initial: token vectors of a bag, ``pretrained`` or ``random``; of a sparse bag also a file
+            of them, ``.npy`` or fastText's ``.vec``.
         pairs: vectors of a bag for pairs of tokens that stand side by side; 0 for none.
+        activation: of a sparse bag, ``relu`` or ``gelu``.
+        label_side: what stands for a label, its ``text`` or the ``centroid`` of its documents.
     """
 
     name: str = "auto"
@@ -38,6 +50,8 @@ class EncoderChoice:
     dropout: float = 0.0
     initial: str = "pretrained"
     pairs: int | None = None  # bag: a power of two above the texts, at most 262,144; else 0
+    activation: str = "relu"
+    label_side: str = "text"
 
     @property
     def absent(self) -> bool:
@@ -64,9 +78,12 @@ class AuxiliaryChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderStage:
-    """Module I: the siamese encoder, trained on clustered batches (NGAME).
+    """Module I: the encoder, trained on clustered batches of documents (NGAME) or otherwise.
 
     Attributes:
+        task: what the encoder learns: ``documents`` near their labels, against those of batches of
+            like documents (NGAME); ``labels`` near their documents, by batches of labels
+            (SiameseXML); the ``clusters`` of a document's labels (DeepXML).
         epochs: passes over the documents.
         batch_size: documents of a batch.
         texts_at_once: a batch of more documents and labels is encoded in pieces of so many, twice,
@@ -88,6 +105,7 @@ class EncoderStage:
         validations: how often the stage is validated on its way.
     """
 
+    task: str = "documents"
     epochs: int | None = None  # 40 for a transformer, 20 for a bag; 60 where batches are few
     batch_size: int | None = None  # 1,600; a 16th of the documents, then 256, when there are few
     texts_at_once: int = 0
@@ -108,9 +126,17 @@ class EncoderStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierStage:
-    """Modules II to IV: one classifier a label on the frozen encoder.
+    """Modules II to IV: one classifier a label.
 
     Attributes:
+        start: where classifiers start: at the ``label_vectors``, at these ``smoothed`` over the
+            label graph, or at ``zero``.
+        compared_with: labels that a document learns from: those of its ``batch``, its own
+            ``shortlist``, or ``all``.
+        loss: ``triplet`` in a batch; ``prob`` (SiameseXML) or ``bce`` (DeepXML) elsewhere.
+        encoder_share: share of its own highest rate at which the encoder is trained together with
+            the classifiers; 0 freezes it.
+        own_block: whether a residual block of their own lies between encoder and classifiers.
         epochs: passes over the documents; 0 leaves the classifiers at the label embeddings.
         batch_size: documents of a batch.
         learning_rate: highest rate of row-wise Adam.
@@ -118,13 +144,23 @@ class ClassifierStage:
         warmup_steps: steps of linear growth before the linear decay to zero.
         dropout: probability on the documents' embeddings.
         margin: by how much a positive should beat a negative, in cosine.
-        positives: least similar positives of a document that enter the loss.
+        positives: least similar positives of a document that enter the loss; with shortlists any.
         negatives: hardest negatives of a document that enter the loss.
+        random_negatives: labels drawn for each document beside its shortlist.
+        shortlist_every: epochs between two shortlists, where the encoder is trained; 0 keeps the
+            first.
+        ceiling: as of `LabelBatches`, for the loss ``prob``.
+        sharpness: likewise.
         cluster_size: documents of a cluster.
         cluster_every: epochs between two clusterings of the documents.
         curriculum: epochs at which the clusters double in size.
     """
 
+    start: str = "label_vectors"
+    compared_with: str = "batch"
+    loss: str = "triplet"
+    encoder_share: float = 0.0
+    own_block: bool = False
     epochs: int | None = None  # 20 for a transformer, 6 for a bag; 20 where batches are few
     batch_size: int | None = None  # 2,048; a 16th of the documents, then 256, when there are few
     learning_rate: float = 1e-3
@@ -134,6 +170,10 @@ class ClassifierStage:
     margin: float = 0.2
     positives: int = 3
     negatives: int = 5
+    random_negatives: int = 20
+    shortlist_every: int = 0
+    ceiling: float = 0.75
+    sharpness: float = 3.0
     cluster_size: int = 32
     cluster_every: int = 5
     curriculum: tuple[int, ...] | None = None  # at {20}/100 of the epochs
@@ -166,9 +206,11 @@ class FusionChoice:
         scorers: names, of ``label_search``, ``classifiers``, ``neighbours`` (votes of the nearest
             training documents: by vectors, or by words where there is no encoder), ``label_words``
             (label texts that share words with a text), ``linear`` (weights of words for labels),
-            ``bm25`` (label texts by BM25) and ``centroids`` (words of a label's documents).
-        method: ``tree``, the paper's, of label search and classifiers, ``boosted`` trees of any, or
-            ``single``: there is one scorer, and nothing to fuse.
+            ``bm25`` (label texts by BM25), ``centroids`` (words of a label's documents),
+            ``shortlist`` and ``reranker``.
+        method: ``tree``, the paper's, of label search and classifiers, ``boosted`` trees of any,
+            ``blend``, a weighted sum of any, or ``single``: there is one scorer, and nothing to
+            fuse.
         validation: documents held out from training, on which the fusion is fitted.
         candidates: answers of each scorer that are fused.
         depth: of the decision tree.
@@ -216,6 +258,11 @@ class Recipe:
     encoder: EncoderChoice = field(default_factory=EncoderChoice)
     auxiliary: AuxiliaryChoice = field(default_factory=AuxiliaryChoice)
     encoder_stage: EncoderStage = field(default_factory=EncoderStage)
+    label_batches: LabelBatches = field(default_factory=LabelBatches)
+    label_clusters: LabelClusters = field(default_factory=LabelClusters)
+    label_graph: LabelGraph = field(default_factory=LabelGraph)
+    shortlist: ShortlistChoice = field(default_factory=ShortlistChoice)
+    reranker: RerankerChoice = field(default_factory=RerankerChoice)
     classifier_stage: ClassifierStage = field(default_factory=ClassifierStage)
     further: FurtherChoice = field(default_factory=FurtherChoice)
     fusion: FusionChoice = field(default_factory=FusionChoice)

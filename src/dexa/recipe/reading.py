@@ -73,7 +73,7 @@ def _value(hint: Any, value: Any, name: str, path: str | Path | None) -> Any:
     for choice in choices:
         if choice is type(None) and value is None:
             return None
-        if choice is str and isinstance(value, str):
+        if choice in (str, bool) and isinstance(value, choice):
             return value
         if choice is bool and isinstance(value, bool):
             return value

@@ -66,6 +66,9 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),
+        label_clusters=_filled(
+            recipe.label_clusters, clusters=max(2, min(65_536, size.labels // 8))
+        ),
         classifier_stage=_filled(
             second,
             epochs=last_epochs,

@@ -19,7 +19,17 @@ from dexa.errors import RecipeError
 from dexa.metrics import propensity_constants
 from dexa.recipe import Recipe
 
-METHODS = {"DEXA": recipes.dexa, "NGAME": recipes.ngame}
+METHODS = {
+    "DEXA": recipes.dexa,
+    "DEXA++": recipes.dexa_joint,
+    "NGAME": recipes.ngame,
+    "NGAME++": recipes.ngame_joint,
+    "SiameseXML": recipes.siamesexml,
+    "SiameseXML++": recipes.siamesexml_joint,
+    "DeepXML": recipes.deepxml,
+    "DeepXML-OVA": recipes.deepxml_ova,
+    "DeepXML-ANNS": recipes.deepxml_anns,
+}
 """The research code's types and the recipes they stand for."""
 
 Sections: TypeAlias = dict[str, dict[str, Any]]
@@ -61,6 +71,9 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
 }
 
+_OF_SHORTLISTS = {"num_nbrs": "shortlist.length", "num_centroids": "shortlist.centroids"}
+"""What keys of the classifier stage say where it learns from shortlists."""
+
 _VECTORS = ("aux_num_vectors", "num_aux_vectors")  # the second is what older files call it
 _HEAD_LABELS = "aux_num_hlp_vectors"
 
@@ -101,12 +114,12 @@ _WHY_NO_EFFECT = {
     "the embedding memory is always used": "sampling_asynchronous sampling_async",
     "threads and workers follow from the machine": "sampling_threads ann_threads num_workers",
     "precision follows from the device": "use_amp",
-    "the search is exact": "ann_method efC efS M num_centroids",
-    "the encoder is frozen while the classifiers train": "freeze_encoder freeze_intermediate",
+    "searches take no such arguments": "ann_method efC efS M num_centroids",
+    "++ in the type says that the encoder is trained on": "freeze_encoder freeze_intermediate",
     "one positive a document is drawn": "loss_num_positives",
     "the fusion's weight stands in the global section": "beta",
     "only the encoder stage is validated on its way": "validate validate_after",
-    "NGAME has no auxiliary vectors": f"{_HEAD_LABELS} {' '.join(_VECTORS)}",
+    "the method has no auxiliary vectors": f"{_HEAD_LABELS} {' '.join(_VECTORS)}",
 }
 _NO_EFFECT = {key: reason for reason, keys in _WHY_NO_EFFECT.items() for key in keys.split()}
 
@@ -138,7 +151,7 @@ def recipe_from_config(
 
     Args:
         config: the configuration, as JSON values.
-        method: ``"DEXA"`` or ``"NGAME"``.
+        method: of `METHODS`.
         path: the file it was read from, for errors.
 
     Returns:
@@ -192,6 +205,9 @@ def sections_of(config: Any, path: Path | None) -> Sections:
     Raises:
         RecipeError: a section is missing or not a JSON object.
     """
+    if isinstance(config, dict) and "surrogate" in config:  # DeepXML's name of the section
+        config = {"siamese": config["surrogate"], **config}
+        del config["surrogate"]
     for name in _LOOKS_IN:
         if not isinstance(config, dict) or not isinstance(config.get(name), dict):
             raise RecipeError(
@@ -213,6 +229,8 @@ def _found(sections: Sections, stage: str, key: str) -> tuple[str, Any] | None:
 def _settings(sections: Sections, method: str, path: Path | None) -> Iterator[tuple[str, str, Any]]:
     """Each key that has a meaning: its name, the recipe field and that field's value."""
     for stage, known in _FIELDS.items():
+        if stage == "extreme" and METHODS[method]().classifier_stage.loss != "triplet":
+            known = known | _OF_SHORTLISTS
         for key, field in known.items():
             if found := _found(sections, stage, key):
                 name, value = found
@@ -221,7 +239,7 @@ def _settings(sections: Sections, method: str, path: Path | None) -> Iterator[tu
         name, epochs = found  # the research code clusters from the first of them on
         if epochs:
             yield name, "encoder_stage.cluster_from", epochs[0]
-    if method == "DEXA":
+    if method.startswith("DEXA"):
         yield from _auxiliary_settings(sections, path)
     yield from _validation_settings(sections, path)
 
@@ -276,7 +294,8 @@ def _why_unused(key: str) -> str:
 
 def hub_name(name: Any) -> Any:
     """An encoder's name, where a bare hub name stands for one of sentence-transformers' own."""
-    if not isinstance(name, str) or "/" in name or name == "minilm" or name.startswith("bag"):
+    own = ("minilm", "bag", "sparse", "cnn", "rnn")
+    if not isinstance(name, str) or "/" in name or name.partition(":")[0] in own:
         return name
     return name if Path(name).exists() else f"sentence-transformers/{name}"
 

@@ -78,7 +78,7 @@ class RunRequest:
 
     Attributes:
         gpu: the id of a GPU, or -1 for the CPU.
-        method: ``DEXA`` or ``NGAME``.
+        method: DEXA, or another of the research code's types.
         dataset: name of a folder in ``data``.
         version: tells runs apart, with the seed.
         seed: of every random draw.

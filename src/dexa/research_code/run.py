@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from dexa.data import Dataset, load_dataset
+from dexa.encoders import reads_features
 from dexa.errors import InputError, MissingFileError, ModelFolderError
 from dexa.estimator import Dexa
 from dexa.preparation import prepare, prepared_tokens
@@ -26,7 +27,8 @@ from dexa.research_code.log import LOG, LogProgress, log_file
 from dexa.research_code.place import Place, RunRequest
 from dexa.research_code.results import RunFacts, evaluation_text, write_predictions
 from dexa.storage import atomic_file, read_json
-from dexa.tokens import TokenArray
+from dexa.tokens import TextTokenizer, TokenArray
+from dexa.training import feature_tokens
 from dexa.types import TopK
 
 _ENCODER = "DEXA_ENCODER"
@@ -114,7 +116,9 @@ def _configured_encoder(place: Place, dataset: str) -> str | None:
             path = place.config(method, dataset)
         except MissingFileError:
             continue
-        return recipe_from_config(read_json(path), method, path=path)[0].encoder.name
+        name = recipe_from_config(read_json(path), method, path=path)[0].encoder.name
+        if not reads_features(name):  # which has no tokenizer
+            return name
     return None
 
 
@@ -147,7 +151,11 @@ def _answer(estimator: Dexa, dataset: Dataset, kept: int) -> tuple[dict[str, Top
 
 def _test_tokens(estimator: Dexa, dataset: Dataset) -> TokenArray:
     assert dataset.folder is not None and dataset.test is not None  # it was read from there
-    tokenizer = estimator.model.required_encoder.tokenizer
+    encoder = estimator.model.required_encoder
+    if (features := feature_tokens(dataset, encoder)) is not None:
+        return features["tst_doc"]
+    tokenizer = encoder.tokenizer
+    assert isinstance(tokenizer, TextTokenizer)
     prepared = prepared_tokens(dataset.folder, tokenizer, dataset.fields)
     if prepared is not None:
         return prepared["tst_doc"]

@@ -6,12 +6,13 @@ gathered by indexing, and a transformer sees several whole short texts in each g
 
 from dexa.tokens.arrays import TokenArray, joined, no_tokens, offsets_of, send
 from dexa.tokens.groups import TokenGroups, group_width, grouped, round_number
-from dexa.tokens.tokenizer import TextTokenizer
+from dexa.tokens.tokenizer import TextTokenizer, Tokenizer
 
 __all__ = [
     "TextTokenizer",
     "TokenArray",
     "TokenGroups",
+    "Tokenizer",
     "group_width",
     "grouped",
     "joined",

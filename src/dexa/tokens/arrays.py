@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dexa.types import TokenBatch
 
@@ -19,10 +20,21 @@ class TokenArray:
     Attributes:
         ids: int32 ``[T]``, on any device.
         offsets: int64 ``[N + 1]``, on the host; text n is ``ids[offsets[n]:offsets[n + 1]]``.
+        weights: float32 ``[T]`` beside the ids, of sparse features; None where all count the same.
     """
 
     ids: torch.Tensor
     offsets: NDArray[np.int64]
+    weights: torch.Tensor | None = None
+
+    @staticmethod
+    def of_matrix(features: csr_array) -> TokenArray:
+        """Sparse features of texts ``[N, V]`` as tokens with weights."""
+        return TokenArray(
+            torch.from_numpy(features.indices.astype(np.int32)),
+            features.indptr.astype(np.int64),
+            torch.from_numpy(features.data.astype(np.float32)),
+        )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -34,7 +46,13 @@ class TokenArray:
 
     def to(self, device: torch.device) -> TokenArray:
         """The same texts with their ids on another device."""
-        return TokenArray(self.ids.to(device), self.offsets)
+        weights = None if self.weights is None else self.weights.to(device)
+        return TokenArray(self.ids.to(device), self.offsets, weights)
+
+    def rows(self, rows: NDArray[np.int64]) -> TokenArray:
+        """Some of the texts, in the order of `rows`."""
+        batch = self.batch(rows)
+        return TokenArray(batch.ids.int(), offsets_of(batch.lengths), batch.weights)
 
     def batch(self, rows: NDArray[np.int64]) -> TokenBatch:
         """Texts `rows`, gathered on the device without asking it for any shape."""
@@ -47,7 +65,10 @@ class TokenArray:
         places = torch.arange(total, device=self.ids.device)
         places += torch.repeat_interleave(plan[0], plan[1], output_size=total)
         return TokenBatch(
-            ids=self.ids[places].long(), offsets=send(offsets, self.ids.device), lengths=lengths
+            ids=self.ids[places].long(),
+            offsets=send(offsets, self.ids.device),
+            lengths=lengths,
+            weights=None if self.weights is None else self.weights[places],
         )
 
 
@@ -60,10 +81,16 @@ def send(values: NDArray[np.generic], device: torch.device) -> torch.Tensor:
 
 
 def joined(arrays: Iterable[TokenArray]) -> TokenArray:
-    """Several token arrays as one, in order."""
+    """Several token arrays as one, in order; all have weights, or none has."""
     arrays = list(arrays)
     lengths = np.concatenate([array.lengths for array in arrays])
-    return TokenArray(torch.cat([array.ids for array in arrays]), offsets_of(lengths))
+    weights = [array.weights for array in arrays if array.weights is not None]
+    assert len(weights) in (0, len(arrays))
+    return TokenArray(
+        torch.cat([array.ids for array in arrays]),
+        offsets_of(lengths),
+        torch.cat(weights) if weights else None,
+    )
 
 
 def no_tokens(count: int) -> TokenArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 import tokenizers
@@ -15,6 +16,19 @@ from dexa.tokens.arrays import TokenArray, offsets_of
 
 _CHUNK = 8_192
 _LONG_TEXT = 20_000
+
+
+class Tokenizer(Protocol):
+    """Texts to what an encoder reads of them."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids V."""
+        ...
+
+    def __call__(self, texts: Iterable[str]) -> TokenArray:
+        """Ids of texts, with weights where they are sparse features."""
+        ...
 
 
 class TextTokenizer:

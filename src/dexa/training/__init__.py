@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from torch.nn import functional as F
 
 from dexa.auxiliary import AuxiliaryBank, initial_bank, no_vectors
 from dexa.encoders import TextEncoder, encode
@@ -21,22 +21,35 @@ from dexa.model import Model, Scorers
 from dexa.recipe import Recipe
 from dexa.tokens import TokenArray
 from dexa.training.checkpoints import Checkpoints
-from dexa.training.classifier_stage import ClassifierStage
 from dexa.training.corpus import Corpus, make_corpus
 from dexa.training.devices import (
     Resources,
     choose_device,
-    place,
     precision,
     told_when_full,
 )
-from dexa.training.encoder_stage import EncoderStage
+from dexa.training.encoded import Encoded, encoded
 from dexa.training.further_scorers import check_texts, with_further
 from dexa.training.loop import run
+from dexa.training.stages import (
+    classifier_stage,
+    encoder_stage,
+    reranker_stage,
+    with_reranker,
+)
+from dexa.training.starting import feature_tokens, starting_encoder
 from dexa.training.validation import fit_fusion
 from dexa.types import NEIGHBOURS, Progress
 
-__all__ = ["Examples", "Resources", "choose_device", "told_when_full", "train"]
+__all__ = [
+    "Examples",
+    "Resources",
+    "choose_device",
+    "feature_tokens",
+    "starting_encoder",
+    "told_when_full",
+    "train",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +83,8 @@ class Examples:
         for tokens in (self.documents, self.labels):
             digest.update(tokens.ids.numpy().tobytes())
             digest.update(tokens.offsets.tobytes())
+            if tokens.weights is not None:
+                digest.update(tokens.weights.numpy().tobytes())
         for pairs in (self.truth.indptr, self.truth.indices, self.filter_pairs):
             digest.update(pairs.tobytes())
         return digest.hexdigest()
@@ -130,7 +145,7 @@ def train(
         stages.scorers,
         recipe,
         corpus,
-        stages.documents,
+        stages.arrays,
         texts,
         seed,
         progress,
@@ -139,8 +154,9 @@ def train(
     progress.note(f"fusion is fitted on {len(corpus.held_out_rows):,} held-out documents")
     read = examples.document_texts
     held_out = None if read is None else [read[int(row)] for row in corpus.held_out_rows]
-    asked = scorers.ask(stages.held_out, held_out)
-    fusion, calibration = fit_fusion(corpus, asked, recipe.fusion, examples.propensity, seed)
+    second = None if scorers.second is None else encode(scorers.second, corpus.held_out)
+    asked = scorers.ask(stages.arrays.held_out, held_out, second=second)
+    fusion, calibration = fit_fusion(corpus, asked, recipe, examples.propensity, seed)
     scorers = scorers.searched_by(recipe.index.kind, progress)
     progress.note(f"trained in {time.perf_counter() - started:.0f} s")
     return Model(
@@ -168,13 +184,12 @@ def train(
 
 @dataclass(frozen=True, kw_only=True)
 class _Stages:
-    """What the stages leave: bank, scorers, a record of each epoch, vectors of documents."""
+    """What the stages leave: bank, scorers, a record of each epoch, vectors."""
 
     bank: AuxiliaryBank
     scorers: Scorers
     history: list[dict[str, Any]]
-    documents: torch.Tensor
-    held_out: torch.Tensor
+    arrays: Encoded
 
 
 def _no_stages(corpus: Corpus) -> _Stages:
@@ -183,8 +198,11 @@ def _no_stages(corpus: Corpus) -> _Stages:
         bank=no_vectors(0, corpus.label_count, torch.device("cpu")),
         scorers=Scorers(),
         history=[],
-        documents=torch.empty(corpus.documents, 0),
-        held_out=torch.empty(len(corpus.held_out_rows), 0),
+        arrays=Encoded(
+            documents=torch.empty(corpus.documents, 0),
+            label_vectors=torch.empty(corpus.label_count, 0),
+            held_out=torch.empty(len(corpus.held_out_rows), 0),
+        ),
     )
 
 
@@ -201,59 +219,21 @@ def _run_stages(
     where = corpus.texts.ids.device
     encoder.to(where)
     bank = _initial_bank(corpus, encoder, recipe, seed)
-    history = run(EncoderStage(corpus, encoder, bank, recipe, seed), kept, progress)
-    arrays = _encoded(corpus, encoder, bank, recipe, memory, progress)
-    stage = ClassifierStage(
-        corpus, arrays.documents, arrays.label_vectors, recipe.classifier_stage, seed, where
-    )
+    fresh = copy.deepcopy(encoder) if recipe.reranker.epochs else None
+    history = run(encoder_stage(corpus, encoder, bank, recipe, seed), kept, progress)
+    arrays = encoded(corpus, encoder, bank, recipe, memory, progress)
+    stage = classifier_stage(corpus, arrays, (encoder, bank), recipe, seed)
     history = history + run(stage, kept, progress)
-    return _Stages(
-        bank=bank,
-        scorers=Scorers.over(arrays.label_vectors.to(where), stage.trained().to(where)),
-        history=history,
-        documents=arrays.documents,
-        held_out=arrays.held_out,
+    if recipe.classifier_stage.encoder_share:
+        arrays = encoded(corpus, encoder, bank, recipe, memory, progress)
+    scorers = Scorers.over(
+        arrays.label_vectors.to(where), stage.trained().to(where), stage.trained_head()
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Encoded:
-    """Vectors by the trained encoder: of documents, label embeddings, held-out documents."""
-
-    documents: torch.Tensor
-    label_vectors: torch.Tensor
-    held_out: torch.Tensor
-
-
-def _encoded(
-    corpus: Corpus,
-    encoder: TextEncoder,
-    bank: AuxiliaryBank,
-    recipe: Recipe,
-    memory: float | None,
-    progress: Progress,
-) -> _Encoded:
-    """All vectors, where they fit: on the device, or in host memory."""
-    device, width = corpus.texts.ids.device, encoder.dimension
-    moments = 2 if recipe.classifier_stage.moments == "bfloat16" else 4
-    where = place(
-        device,
-        memory,
-        documents=4 * corpus.documents * width,
-        classifiers=(4 + 2 * moments + 4) * corpus.label_count * width,
-    )
-    if where.documents_on_host or where.classifiers_on_host:
-        progress.note(f"GPU memory: {where.told()}")
-    with precision(device):
-        documents = encode(
-            encoder, corpus.document_tokens(), on_host=where.documents_on_host, progress=progress
-        )
-        texts = encode(
-            encoder, corpus.label_tokens(), on_host=where.classifiers_on_host, progress=progress
-        )
-        held_out = encode(encoder, corpus.held_out)
-    label_vectors = F.normalize(bank.added_to(texts), dim=1)
-    return _Encoded(documents=documents, label_vectors=label_vectors, held_out=held_out)
+    if fresh is not None:
+        again = reranker_stage(corpus, arrays, scorers, fresh, recipe, seed)
+        history = history + run(again, kept, progress)
+        scorers = with_reranker(scorers, again)
+    return _Stages(bank=bank, scorers=scorers, history=history, arrays=arrays)
 
 
 def _kept_texts(

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
-from dexa.kernels import gather_rows
+from dexa.encoders import ClassifierHead
+from dexa.kernels import gather_rows, put_rows
 from dexa.losses import multi_positive_triplet
 from dexa.negatives import Pairs, Plans, mask
 from dexa.optimisers import HostRowAdam, Rate, RowAdam, linear_schedule
@@ -17,6 +18,8 @@ from dexa.recipe import ClassifierStage as Options
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
 from dexa.training.recording import Recorded
+from dexa.training.surrogate_stage import seed_dropout
+from dexa.training.tuning import TunedEncoder, below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,8 @@ class ClassifierStage:
         options: completed.
         seed: of the run.
         device: where batches are computed.
+        tuned: the encoder, trained together with the classifiers (NGAME++, DEXA++); None where it
+            is frozen.
     """
 
     name = "classifier_stage"
@@ -62,6 +67,7 @@ class ClassifierStage:
         options: Options,
         seed: int,
         device: torch.device,
+        tuned: TunedEncoder | None = None,
     ) -> None:
         assert options.epochs is not None
         assert options.batch_size is not None
@@ -79,7 +85,8 @@ class ClassifierStage:
             self.adam = RowAdam(self.weights, moments=moments)
         self.rate = Rate(device)
         self.generator = torch.Generator(device)
-        self.recorded = Recorded(device, enabled=not on_host)
+        self.tuned = tuned
+        self.recorded = Recorded(device, enabled=not on_host and tuned is None)
         truth, known = Pairs(corpus.labels, device), Pairs(corpus.known, device)
         self.plans = Plans(
             known,
@@ -110,7 +117,7 @@ class ClassifierStage:
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
         schedule = linear_schedule(at, warmup=self.options.warmup_steps, total=total)
         self.rate.set(self.options.learning_rate * schedule)
-        vectors = gather_rows(self.documents, plan.rows(number))
+        vectors = self._vectors(plan.rows(number), epoch, step)
         random = epoch_random(self.seed, epoch, f"classifier dropout {step}")
         self.generator.manual_seed(int(random.integers(2**62)))
         batch = _Batch(
@@ -123,7 +130,20 @@ class ClassifierStage:
         following = plan.labels(number + 1) if number + 1 < plan.count else None
         self.adam.prepare(batch.labels, following)
         with tensor_cores(self.device):
-            return self.recorded(self._train, batch)
+            loss = self.recorded(self._train, batch)
+        if self.tuned is not None:
+            self.tuned.schedule(schedule)
+            self.tuned.update()
+        return loss
+
+    def _vectors(self, rows: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
+        """Of some documents: as they are, or from the encoder that is being trained."""
+        if self.tuned is None:
+            return gather_rows(self.documents, rows)
+        seed_dropout(self.seed, epoch, step)
+        vectors = self.tuned.encode(self.corpus.texts, rows.cpu().numpy())
+        put_rows(self.documents, rows, vectors.detach())
+        return vectors
 
     def _train(self, batch: _Batch) -> torch.Tensor:
         """The step itself, as a function of a batch."""
@@ -153,12 +173,19 @@ class ClassifierStage:
         self.adam.settle()
         return self.weights
 
+    def trained_head(self) -> ClassifierHead | None:
+        """None: classifiers see the encoder's vectors themselves."""
+        return None
+
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Classifiers, their moments, clusters and order."""
+        """Classifiers, their moments, clusters and order; the encoder if it is trained too."""
         kept = {f"adam.{k}": v for k, v in self.adam.state().items()}
         kept["weights"], kept["order"] = self.weights, torch.from_numpy(self.order)
         if self.sampler.assignment is not None:
             kept["clusters"] = torch.from_numpy(self.sampler.assignment)
+        if self.tuned is not None:
+            kept |= {f"tuned.{k}": v for k, v in self.tuned.tensors().items()}
+            kept["documents"] = self.documents
         return kept
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -168,3 +195,6 @@ class ClassifierStage:
         self.order = tensors["order"].numpy()
         if "clusters" in tensors:
             self.sampler.assignment = tensors["clusters"].numpy()
+        if self.tuned is not None:
+            self.tuned.load(below(tensors, "tuned."))
+            self.documents.copy_(tensors["documents"])

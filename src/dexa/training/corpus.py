@@ -59,11 +59,11 @@ class Corpus:
 
     def document_tokens(self) -> TokenArray:
         """Tokens of the training documents."""
-        return _rows(self.texts, np.arange(self.documents))
+        return self.texts.rows(np.arange(self.documents))
 
     def label_tokens(self) -> TokenArray:
         """Tokens of the labels."""
-        return _rows(self.texts, self.documents + np.arange(self.label_count))
+        return self.texts.rows(self.documents + np.arange(self.label_count))
 
 
 def make_corpus(
@@ -99,19 +99,13 @@ def make_corpus(
     held_filter = filtered[held].tocoo()
     known = csr_array(labels[kept] + filtered[kept])
     return Corpus(
-        texts=joined([_rows(documents, kept), label_texts]).to(device),
+        texts=joined([documents.rows(kept), label_texts]).to(device),
         labels=csr_array(labels[kept]),
         known=known,
-        held_out=_rows(documents, held).to(device),
+        held_out=documents.rows(held).to(device),
         held_out_labels=csr_array(labels[held]),
         held_out_filter=np.stack([held_filter.row, held_filter.col], axis=1).astype(np.int64),
         rows=kept,
         held_out_rows=held,
         skipped=len(counts) - len(usable),
     )
-
-
-def _rows(tokens: TokenArray, rows: NDArray[np.int64]) -> TokenArray:
-    batch = tokens.batch(rows)
-    offsets = np.concatenate([[0], np.cumsum(batch.lengths)])
-    return TokenArray(batch.ids.int(), offsets)

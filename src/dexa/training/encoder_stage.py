@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from dexa.auxiliary import AuxiliaryBank
 from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
-from dexa.encoders import TextEncoder, encode
+from dexa.encoders import TextEncoder
 from dexa.losses import decoupled_softmax, hard_negative_triplet
 from dexa.negatives import mask
 from dexa.optimisers import Rate, RowAdam, linear_schedule
@@ -20,7 +20,8 @@ from dexa.training.batch import Batch, BatchMaker, Pieces
 from dexa.training.corpus import Corpus
 from dexa.training.devices import precision, tensor_cores
 from dexa.training.recording import Recorded
-from dexa.training.validation import label_search_figures
+from dexa.training.tuning import TunedEncoder, below
+from dexa.training.validation import label_search_on_the_way
 from dexa.types import TokenBatch
 
 
@@ -58,10 +59,14 @@ class EncoderStage:
             corpus.documents, encoder.dimension, dtype=torch.float16, device=device
         )
         self.sampler = ClusteredSampler(corpus.documents, _schedule(recipe), seed)
-        self.dense = _adamw(encoder, self.options.weight_decay, device)
-        self.tables = [(table, RowAdam(table)) for table in encoder.sparse_parameters()]
+        self.tuned = TunedEncoder(
+            encoder,
+            device,
+            highest=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+        )
         self.bank_adam = RowAdam(bank.vectors)
-        self.rates = (Rate(device), Rate(device))
+        self.rates = (self.tuned.rate, Rate(device))
         self.order = np.zeros(corpus.documents, np.int64)
         # what is encoded in pieces is bound by arithmetic, not by launches
         records = encoder.has_budgets and self.options.texts_at_once == 0
@@ -160,39 +165,22 @@ class EncoderStage:
             return self.encoder(texts).float()
 
     def _update(self, batch: Batch, leaf: torch.Tensor | None) -> None:
-        rate, bank_rate = self.rates
-        for group in self.dense.param_groups:
-            group["lr"] = rate.value
-        self.dense.step()
-        self.dense.zero_grad(set_to_none=True)
-        for table, adam in self.tables:
-            assert table.grad is not None
-            gradient = table.grad.coalesce()
-            adam.update(gradient.indices()[0], gradient.values(), rate.value)
-            table.grad = None
+        self.tuned.update()
         if leaf is not None:
             assert leaf.grad is not None
             assert batch.vectors is not None
-            self.bank_adam.update(batch.vectors, leaf.grad, bank_rate.value)
+            self.bank_adam.update(batch.vectors, leaf.grad, self.rates[1].value)
 
     def figures(self, epoch: int) -> dict[str, float]:
         """Label search on the held-out documents, now and then."""
-        times = self.options.validations
-        if not times or (epoch + 1) % max(1, self.epochs // times) or not len(self.corpus.held_out):
-            return {}
-        with precision(self.device):
-            labels = encode(self.encoder, self.corpus.label_tokens())
-            documents = encode(self.encoder, self.corpus.held_out)
-        return label_search_figures(self.corpus, documents, self.bank.added_to(labels))
+        return label_search_on_the_way(
+            epoch, self.epochs, self.options.validations, self.corpus, self.encoder, self.bank
+        )
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Encoder, bank, moments, memory, clusters and order."""
-        kept = {f"encoder.{k}": v for k, v in self.encoder.state_dict().items()}
-        for index, (_, adam) in enumerate(self.tables):
-            kept |= {f"table.{index}.{k}": v for k, v in adam.state().items()}
+        kept = self.tuned.tensors()
         kept |= {f"bank_adam.{k}": v for k, v in self.bank_adam.state().items()}
-        for index, parameter in enumerate(self._dense_parameters()):
-            kept |= {f"dense.{index}.{k}": v for k, v in self.dense.state[parameter].items()}
         kept["bank"], kept["memory"] = self.bank.vectors, self.memory
         kept["order"] = torch.from_numpy(self.order)
         if self.sampler.assignment is not None:
@@ -201,23 +189,13 @@ class EncoderStage:
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take up what `tensors` gave."""
-        self.encoder.load_state_dict(_below(tensors, "encoder."))
-        for index, (_, adam) in enumerate(self.tables):
-            adam.load_state(_below(tensors, f"table.{index}."))
-        self.bank_adam.load_state(_below(tensors, "bank_adam."))
-        for index, parameter in enumerate(self._dense_parameters()):
-            state = _below(tensors, f"dense.{index}.")
-            if state:
-                # The count of steps stays where AdamW put it: on the host unless it is fused.
-                self.dense.state[parameter] = {k: v.to(self.device) for k, v in state.items()}
+        self.tuned.load(tensors)
+        self.bank_adam.load_state(below(tensors, "bank_adam."))
         self.bank.vectors.copy_(tensors["bank"])
         self.memory.copy_(tensors["memory"])
         self.order = tensors["order"].numpy()
         if "clusters" in tensors:
             self.sampler.assignment = tensors["clusters"].numpy()
-
-    def _dense_parameters(self) -> list[torch.nn.Parameter]:
-        return [p for group in self.dense.param_groups for p in group["params"]]
 
 
 def _schedule(recipe: Recipe) -> ClusterSchedule:
@@ -230,19 +208,3 @@ def _schedule(recipe: Recipe) -> ClusterSchedule:
         every=stage.cluster_every,
         doublings=stage.curriculum,
     )
-
-
-def _adamw(encoder: TextEncoder, weight_decay: float, device: torch.device) -> torch.optim.AdamW:
-    """AdamW over the dense weights; vectors (biases, norms) are not decayed."""
-    sparse = {id(table) for table in encoder.sparse_parameters()}
-    dense = [p for p in encoder.parameters() if id(p) not in sparse]
-    groups = [
-        {"params": [p for p in dense if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    on_gpu = device.type == "cuda"
-    return torch.optim.AdamW(groups, lr=0.0, eps=1e-6, fused=on_gpu, capturable=on_gpu)
-
-
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

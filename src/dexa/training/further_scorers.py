@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from dexa.errors import DataError
 from dexa.index import ExactIndex
 from dexa.lexical import Bm25, LabelSearch, LinearFit, TextFeatures, WordIndex, centroids
@@ -14,14 +12,25 @@ from dexa.model import Scorers, WordScorer, WordScorers
 from dexa.neighbours import NeighbourVotes, SearchT
 from dexa.recipe import Recipe
 from dexa.training.corpus import Corpus
-from dexa.types import BM25, CENTROIDS, LABEL_WORDS, LINEAR, NEIGHBOURS, SCORERS, Progress
+from dexa.training.encoded import Encoded
+from dexa.training.stages import shortlist_of
+from dexa.types import (
+    BM25,
+    CENTROIDS,
+    LABEL_WORDS,
+    LINEAR,
+    NEIGHBOURS,
+    SCORERS,
+    SHORTLIST,
+    Progress,
+)
 
 
 def with_further(
     scorers: Scorers,
     recipe: Recipe,
     corpus: Corpus,
-    documents: torch.Tensor,
+    arrays: Encoded,
     texts: tuple[Sequence[str] | None, Sequence[str] | None],
     seed: int,
     progress: Progress,
@@ -32,15 +41,17 @@ def with_further(
         scorers: label search and classifiers, or none.
         recipe: names the others.
         corpus: to learn from.
-        documents: unit vectors of the training documents, ``[N, D]``.
+        arrays: vectors of the trained encoder.
         texts: of all documents of the data set, and of the labels; None where there are tokens
             alone.
         seed: of the labels drawn to compare with.
         progress: told what is done.
     """
     reading = _reading(recipe)
+    if SHORTLIST in recipe.fusion.scorers:
+        scorers = replace(scorers, shortlist=shortlist_of(corpus, arrays, recipe, seed))
     if NEIGHBOURS in recipe.fusion.scorers and NEIGHBOURS not in reading:
-        votes = _votes(ExactIndex(documents), corpus, recipe)
+        votes = _votes(ExactIndex(arrays.documents), corpus, recipe)
         scorers = replace(scorers, neighbours=votes)
     if reading:
         document_texts, label_texts = texts

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from dexa import metrics
+from dexa.auxiliary import AuxiliaryBank
+from dexa.encoders import TextEncoder, encode
 from dexa.evaluation.tables import right_answers
 from dexa.fusion import (
+    BlendFusion,
     BoostedFusion,
     Calibration,
     Candidates,
@@ -22,14 +25,17 @@ from dexa.fusion import (
     fit_calibration,
     fit_forest,
     fit_tree,
+    fit_weights,
     pairs_of,
     rising_features,
+    scaled_scores,
     tree_features,
 )
 from dexa.index import ExactIndex
 from dexa.model import Asked
-from dexa.recipe import FusionChoice
+from dexa.recipe import Recipe
 from dexa.training.corpus import Corpus
+from dexa.training.devices import precision
 from dexa.types import NO_LABEL, TopK
 
 _DEPTH = 20
@@ -48,10 +54,36 @@ def label_search_figures(
     return {name: round(100 * float(value), 4) for name, value in figures.items()}
 
 
+def label_search_on_the_way(
+    epoch: int,
+    epochs: int,
+    times: int,
+    corpus: Corpus,
+    encoder: TextEncoder,
+    bank: AuxiliaryBank | None,
+) -> dict[str, float]:
+    """`label_search_figures` after some epochs of a stage; nothing after others.
+
+    Args:
+        epoch: that is over, counted from 0.
+        epochs: of the stage.
+        times: how often the stage is validated.
+        corpus: with or without held-out documents.
+        encoder: as it stands.
+        bank: auxiliary vectors; None where there are none.
+    """
+    if not times or (epoch + 1) % max(1, epochs // times) or not len(corpus.held_out):
+        return {}
+    with precision(corpus.texts.ids.device):
+        labels = encode(encoder, corpus.label_tokens())
+        documents = encode(encoder, corpus.held_out)
+    return label_search_figures(corpus, documents, bank.added_to(labels) if bank else labels)
+
+
 def fit_fusion(
     corpus: Corpus,
     asked: Asked,
-    choice: FusionChoice,
+    recipe: Recipe,
     propensity: tuple[float, float],
     seed: int,
 ) -> tuple[Fusion, Calibration | None]:
@@ -60,18 +92,19 @@ def fit_fusion(
     Args:
         corpus: whose held-out part is used; without one the trees tell nothing.
         asked: the held-out documents, put to all scorers.
-        choice: scorers, method, candidates.
+        recipe: scorers, method, candidates.
         propensity: constants A and B.
         seed: of the trees.
     """
+    choice = recipe.fusion
     found = asked.best(choice.candidates)
     candidates = asked.candidates({name: found[name] for name in choice.scorers})
     rarity = metrics.inverse_propensity(corpus.labels, *propensity)
     lessons = lessons_of(corpus, candidates)
     everyone = torch.arange(len(candidates.labels))
     return (
-        _fitted(lessons, everyone, choice, rarity, seed),
-        _calibrated(lessons, corpus, choice, rarity, seed),
+        _fitted(lessons, everyone, recipe, rarity, seed),
+        _calibrated(lessons, corpus, recipe, rarity, seed),
     )
 
 
@@ -116,14 +149,17 @@ def lessons_of(corpus: Corpus, candidates: Candidates) -> Lessons:
 def _fitted(
     lessons: Lessons,
     documents: torch.Tensor,
-    choice: FusionChoice,
+    recipe: Recipe,
     inverse_propensity: NDArray[np.float64],
     seed: int,
 ) -> Fusion:
     """The fusion that some of the held-out documents teach."""
+    choice = recipe.fusion
     if choice.method == "single":
         return SingleScorer(scorer=choice.scorers[0], inverse_propensity=inverse_propensity)
     lessons = lessons.of(documents)
+    if choice.method == "blend":
+        return _blended(lessons, recipe, inverse_propensity)
     candidates, count, right = lessons.candidates, lessons.count, lessons.right[lessons.count]
     rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)
     if choice.method == "tree":
@@ -150,7 +186,7 @@ def _fitted(
 def _calibrated(
     lessons: Lessons,
     corpus: Corpus,
-    choice: FusionChoice,
+    recipe: Recipe,
     inverse_propensity: NDArray[np.float64],
     seed: int,
 ) -> Calibration | None:
@@ -163,7 +199,7 @@ def _calibrated(
     order, parts = [], []
     for part in range(_FOLDS):
         inside = (fold == part).nonzero()[:, 0]
-        fusion = _fitted(lessons, (fold != part).nonzero()[:, 0], choice, inverse_propensity, seed)
+        fusion = _fitted(lessons, (fold != part).nonzero()[:, 0], recipe, inverse_propensity, seed)
         order.append(inside.numpy())
         parts.append(fusion(lessons.candidates.rows(inside), _DEPTH))
     back = np.argsort(np.concatenate(order))
@@ -175,4 +211,22 @@ def _calibrated(
     answered = top.labels != NO_LABEL
     return fit_calibration(
         top.scores[answered], right_answers(top, corpus.held_out_labels)[answered]
+    )
+
+
+def _blended(
+    lessons: Lessons, recipe: Recipe, inverse_propensity: NDArray[np.float64]
+) -> BlendFusion:
+    """The blend that held-out documents teach; what is no lesson counts as nothing."""
+    scorers, logits = recipe.fusion.scorers, recipe.classifier_stage.loss == "bce"
+    sharpness = recipe.label_batches.sharpness
+    scaled = scaled_scores(lessons.candidates, scorers, logits=logits, sharpness=sharpness)
+    shape, device = lessons.candidates.labels.shape, scaled.device
+    count, right = (part.view(shape).to(device) for part in (lessons.count, lessons.right))
+    return BlendFusion(
+        weights=fit_weights(scaled * count, right & count),
+        scorers=scorers,
+        logits=logits,
+        sharpness=sharpness,
+        inverse_propensity=inverse_propensity,
     )

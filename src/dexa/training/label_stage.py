@@ -1,0 +1,137 @@
+"""Module I of SiameseXML: the siamese encoder, on batches of labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch.nn import functional as F
+
+from dexa.batches import draw_labels, epoch_random
+from dexa.encoders import TextEncoder
+from dexa.losses import hardest_likelihood
+from dexa.negatives import Pairs
+from dexa.optimisers import linear_schedule
+from dexa.recipe import Recipe
+from dexa.tokens import send
+from dexa.training.corpus import Corpus
+from dexa.training.devices import tensor_cores
+from dexa.training.surrogate_stage import seed_dropout
+from dexa.training.tuning import TunedEncoder
+from dexa.training.validation import label_search_on_the_way
+
+
+class LabelStage:
+    """Trains the encoder so that a label is near its documents.
+
+    An epoch draws as many labels as there are, frequent ones more often, and two documents of each.
+
+    Args:
+        corpus: what to train on.
+        encoder: changed in place.
+        recipe: completed.
+        seed: of the run.
+    """
+
+    name = "encoder_stage"
+
+    def __init__(self, corpus: Corpus, encoder: TextEncoder, recipe: Recipe, seed: int) -> None:
+        self.options, self.batches = recipe.encoder_stage, recipe.label_batches
+        assert self.options.epochs is not None
+        assert self.options.batch_size is not None
+        assert self.options.learning_rate is not None
+        self.corpus, self.encoder, self.seed = corpus, encoder, seed
+        self.epochs, self.batch_size = self.options.epochs, self.options.batch_size
+        self.device = corpus.texts.ids.device
+        self.tuned = TunedEncoder(
+            encoder,
+            self.device,
+            highest=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+        )
+        self.truth, self.known = (
+            Pairs(matrix, self.device) for matrix in (corpus.labels, corpus.known)
+        )
+        self.of_label = csr_array(corpus.labels.T)
+        self.drawn = np.zeros((3, corpus.label_count), np.int64)
+
+    def steps(self) -> int:
+        """Batches of an epoch; the last may be short."""
+        return -(-self.corpus.label_count // self.batch_size)
+
+    def begin(self, epoch: int) -> None:
+        """Draw labels, and two documents of each."""
+        random = epoch_random(self.seed, epoch, "labels")
+        self.drawn = draw_labels(self.of_label, self.batches.frequency_power, random)
+
+    def step(self, epoch: int, step: int) -> torch.Tensor:
+        """Train on one batch of labels and their documents."""
+        some = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        at, total = epoch * self.steps() + step, self.epochs * self.steps()
+        schedule = linear_schedule(at, warmup=self.options.warmup_steps or 0, total=total)
+        self.tuned.schedule(schedule)
+        seed_dropout(self.seed, epoch, step)
+        with tensor_cores(self.device):
+            loss = self._loss(*self.drawn[:, some])
+            loss.backward()
+        self.tuned.update()
+        return loss.detach()
+
+    def _loss(
+        self, labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> torch.Tensor:
+        rows = np.concatenate([self.corpus.documents + labels, first, second])
+        texts, documents, others = self.tuned.encode(self.corpus.texts, rows).chunk(3)
+        columns, of_rows = send(first, self.device), send(labels, self.device)
+        right, known = (are_pairs(pairs, of_rows, columns) for pairs in (self.truth, self.known))
+
+        def loss(queries: torch.Tensor) -> torch.Tensor:
+            return hardest_likelihood(
+                queries @ documents.T,
+                right,
+                known,
+                ceiling=self.batches.ceiling,
+                sharpness=self.batches.sharpness,
+                negatives=self.batches.negatives,
+            )
+
+        mixed = self.batches.mixed
+        if not mixed:
+            return loss(texts)
+        return (1 - mixed) * loss(texts) + mixed * loss(F.normalize(documents + others, dim=1))
+
+    def figures(self, epoch: int) -> dict[str, float]:
+        """Label search on the held-out documents, now and then."""
+        return label_search_on_the_way(
+            epoch, self.epochs, self.options.validations, self.corpus, self.encoder, None
+        )
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Encoder, moments and what was drawn."""
+        return self.tuned.tensors() | {"drawn": torch.from_numpy(self.drawn)}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take up what `tensors` gave."""
+        self.tuned.load(tensors)
+        self.drawn = tensors["drawn"].numpy()
+
+
+def are_pairs(pairs: Pairs, labels: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+    """Whether each of some labels is one of each of some documents.
+
+    Args:
+        pairs: of documents and labels.
+        labels: int64 ``[R]``, a label may come more than once.
+        documents: int64 ``[C]``, likewise.
+
+    Returns:
+        bool ``[R, C]``.
+    """
+    distinct, which = labels.unique(return_inverse=True)
+    found = pairs.of(documents)
+    places = torch.searchsorted(distinct, found.labels).clamp_(max=len(distinct) - 1)
+    there = distinct[places] == found.labels
+    cells = torch.zeros(len(distinct), len(documents), dtype=torch.bool, device=labels.device)
+    cells[places[there], found.places[there]] = True
+    return cells[which]
