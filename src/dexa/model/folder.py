@@ -40,20 +40,12 @@ from safetensors.torch import load_file, save_file
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import open_encoder
 from dexa.errors import DataError, MissingFileError, ModelFolderError
-from dexa.fusion import (
-    BlendFusion,
-    BoostedFusion,
-    Calibration,
-    DecisionTree,
-    Forest,
-    Fusion,
-    SingleScorer,
-    TreeFusion,
-)
+from dexa.fusion import Calibration
 from dexa.index import load_index
 from dexa.model.card import model_card
 from dexa.model.documents import DOCUMENTS, StoredTexts, write_texts
 from dexa.model.further import further_tensors, opened_further
+from dexa.model.fused import opened_fusion
 from dexa.model.journal import no_writers
 from dexa.model.line import SECOND_ENCODER, line_tensors, opened_line
 from dexa.model.parts import Model
@@ -206,7 +198,9 @@ def _opened(folder: Path, described: dict[str, Any], device: torch.device, *, mm
             count,
             device,
         ),
-        fusion=_fusion(recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)),
+        fusion=opened_fusion(
+            recipe, fusion, labels["inverse_propensity"].numpy().astype(np.float64)
+        ),
         frequency=labels["frequency"].numpy(),
         label_texts=_label_texts(folder, count),
         calibration=_calibration(folder / "calibration.safetensors"),
@@ -228,36 +222,6 @@ def _states(labels: dict[str, torch.Tensor]) -> NDArray[np.uint8]:
     if "states" in labels:
         return labels["states"].numpy()
     return np.zeros(len(labels["frequency"]), np.uint8)
-
-
-def _fusion(
-    recipe: Recipe, arrays: dict[str, torch.Tensor], inverse_propensity: NDArray[np.float64]
-) -> Fusion:
-    choice = recipe.fusion
-    if choice.method == "single":
-        return SingleScorer(scorer=choice.scorers[0], inverse_propensity=inverse_propensity)
-    if choice.method == "blend":
-        return BlendFusion(
-            weights=arrays["weights"],
-            scorers=choice.scorers,
-            logits=recipe.classifier_stage.loss == "bce",
-            sharpness=recipe.label_batches.sharpness,
-            inverse_propensity=inverse_propensity,
-        )
-    if choice.method == "tree":
-        return TreeFusion(
-            tree=DecisionTree(**arrays),
-            tree_weight=choice.tree_weight,
-            beta=choice.beta,
-            inverse_propensity=inverse_propensity,
-        )
-    return BoostedFusion(
-        forest=Forest(**arrays),
-        scorers=choice.scorers,
-        depth=choice.candidates,
-        tail_weight=choice.tail_weight,
-        inverse_propensity=inverse_propensity,
-    )
 
 
 def _calibration(path: Path) -> Calibration | None:

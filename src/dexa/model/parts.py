@@ -1,5 +1,6 @@
 """The trained parts of a recipe: what answers, and what lives in a folder."""
 
+# Over 300 lines: all that a model answers, with what each method takes and raises.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence

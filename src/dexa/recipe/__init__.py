@@ -5,9 +5,6 @@ from dexa.recipe.fields import (
     ClassifierStage,
     EncoderChoice,
     EncoderStage,
-    FurtherChoice,
-    FusionChoice,
-    IndexChoice,
     Recipe,
 )
 from dexa.recipe.label_fields import (
@@ -18,6 +15,7 @@ from dexa.recipe.label_fields import (
     ShortlistChoice,
 )
 from dexa.recipe.rules import Size, completed
+from dexa.recipe.scoring_fields import FurtherChoice, FusionChoice, IndexChoice
 
 __all__ = [
     "AuxiliaryChoice",

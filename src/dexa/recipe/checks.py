@@ -11,7 +11,8 @@ from dexa.recipe.reading import leaves
 from dexa.types import CLASSIFIERS, LABEL_SEARCH, RERANKER, SCORERS, SHORTLIST
 
 if TYPE_CHECKING:
-    from dexa.recipe.fields import EncoderChoice, FusionChoice, Recipe
+    from dexa.recipe.fields import EncoderChoice, Recipe
+    from dexa.recipe.scoring_fields import FusionChoice
 
 _MAY_BE_ZERO = {
     *("shared_vectors", "head_labels", "initial_norm", "learning_rate", "epochs", "warmup_steps"),

@@ -22,8 +22,8 @@ from dexa.recipe.label_fields import (
     ShortlistChoice,
 )
 from dexa.recipe.reading import build, is_object, leaves, parsed, unknown
+from dexa.recipe.scoring_fields import FurtherChoice, FusionChoice, IndexChoice
 from dexa.storage import read_json, write_json
-from dexa.types import CLASSIFIERS, LABEL_SEARCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,77 +177,6 @@ class ClassifierStage:
     cluster_size: int = 32
     cluster_every: int = 5
     curriculum: tuple[int, ...] | None = None  # at {20}/100 of the epochs
-
-
-@dataclass(frozen=True, kw_only=True)
-class FurtherChoice:
-    """Numbers of the scorers beside label search and classifiers.
-
-    Attributes:
-        neighbours: training documents that vote for the labels of a text.
-        temperature: of their softmax: the smaller, the more the nearest count.
-        rounds: times that the linear scorer searches for wrong labels.
-        k1: of BM25: how much a word counts that stands several times in a label text.
-        b: of BM25: how much long label texts are held back, from 0 to 1.
-    """
-
-    neighbours: int = 50
-    temperature: float = 0.05
-    rounds: int = 3
-    k1: float = 1.2
-    b: float = 0.75
-
-
-@dataclass(frozen=True, kw_only=True)
-class FusionChoice:
-    """Which scorers answer, and how their scores become one.
-
-    Attributes:
-        scorers: names, of ``label_search``, ``classifiers``, ``neighbours`` (votes of the nearest
-            training documents: by vectors, or by words where there is no encoder), ``label_words``
-            (label texts that share words with a text), ``linear`` (weights of words for labels),
-            ``bm25`` (label texts by BM25), ``centroids`` (words of a label's documents),
-            ``shortlist`` and ``reranker``.
-        method: ``tree``, the paper's, of label search and classifiers, ``boosted`` trees of any,
-            ``blend``, a weighted sum of any, or ``single``: there is one scorer, and nothing to
-            fuse.
-        validation: documents held out from training, on which the fusion is fitted.
-        candidates: answers of each scorer that are fused.
-        depth: of the decision tree.
-        leaf: candidates in a leaf of the tree at least.
-        tree_weight: of the tree's probability beside label search.
-        beta: weight of both beside the classifiers.
-        trees: how many boosted trees.
-        tail_weight: of the logarithm of the inverse propensity beside the odds of boosted trees:
-            the dial from P to PSP.
-        keep_texts: whether the model folder holds the texts of the documents that vote, so that
-            explanations can show them.
-    """
-
-    scorers: tuple[str, ...] = (LABEL_SEARCH, CLASSIFIERS)
-    method: str = "tree"
-
-    validation: int | None = None  # a twentieth of the documents, at most 5,000
-    candidates: int = 100
-    depth: int = 7
-    leaf: int = 50
-    tree_weight: float = 2.0
-    beta: float = 1.0
-    trees: int = 100
-    tail_weight: float = 0.0
-    keep_texts: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexChoice:
-    """How labels are searched for once the model is trained.
-
-    Attributes:
-        kind: ``exact``, ``faiss`` (approximate; ``pip install 'dexa-xc[faiss]'``), or ``auto``:
-            exact on a GPU and up to 100,000 labels, else faiss where it is installed.
-    """
-
-    kind: str = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from dexa import recipes
 from dexa.errors import RecipeError
 from dexa.metrics import propensity_constants
 from dexa.recipe import Recipe
+from dexa.research_code.no_effect import HEAD_LABELS, NO_EFFECT, VECTORS
 
 METHODS = {
     "DEXA": recipes.dexa,
@@ -74,54 +75,8 @@ _FIELDS: dict[str, dict[str, str]] = {
 _OF_SHORTLISTS = {"num_nbrs": "shortlist.length", "num_centroids": "shortlist.centroids"}
 """What keys of the classifier stage say where it learns from shortlists."""
 
-_VECTORS = ("aux_num_vectors", "num_aux_vectors")  # the second is what older files call it
-_HEAD_LABELS = "aux_num_hlp_vectors"
 
 _RESULTS_KEYS = ("arch", "A", "B", "top_k")
-
-_WHY_NO_EFFECT = {
-    "the command line names it": "dataset seed",
-    "counted from the data": "num_labels num_points vocabulary_dims label_padding_index",
-    "the encoder itself says it": "embedding_dims feature_type padding_idx",
-    "documents and labels share one encoder": "share_weights",
-    "labels are trained as they are, none are merged or dropped": (
-        "surrogate_method surrogate_threshold surrogate_mapping keep_invalid"
-    ),
-    "files are found by their standard names": (
-        "trn_feat_fname tst_feat_fname lbl_feat_fname "
-        "trn_label_fname tst_label_fname trn_filter_fname tst_filter_fname"
-    ),
-    "validation documents are held out from training, test files are not touched": (
-        "val_feat_fname val_label_fname val_filter_fname"
-    ),
-    "label search, classifiers and their fusion are always computed": (
-        "eval_method inference_method get_only"
-    ),
-    "predictions are always written": "save_predictions",
-    "the model is always written": "save_intermediate",
-    "the margin loss over hard negatives is the only one": "loss",
-    "negatives are always weighed by how hard they are": "loss_agressive",
-    "similarity is always the cosine": "metric normalize",
-    "AdamW trains the encoder, row-wise Adam the classifiers": "optim",
-    "the learning rate grows in the warm-up, then falls linearly": "dlr_factor dlr_step",
-    "the encoder starts from pretrained weights, classifiers from label embeddings": "init",
-    "batches are of documents": "batch_type",
-    "the section says what is trained": "model_type network_type model_method",
-    "negatives come from the batch": (
-        "sampling_type ns_method ns_dynamic shortlist_method use_shortlist "
-        "use_intermediate_for_shorty"
-    ),
-    "the embedding memory is always used": "sampling_asynchronous sampling_async",
-    "threads and workers follow from the machine": "sampling_threads ann_threads num_workers",
-    "precision follows from the device": "use_amp",
-    "searches take no such arguments": "ann_method efC efS M num_centroids",
-    "++ in the type says that the encoder is trained on": "freeze_encoder freeze_intermediate",
-    "one positive a document is drawn": "loss_num_positives",
-    "the fusion's weight stands in the global section": "beta",
-    "only the encoder stage is validated on its way": "validate validate_after",
-    "the method has no auxiliary vectors": f"{_HEAD_LABELS} {' '.join(_VECTORS)}",
-}
-_NO_EFFECT = {key: reason for reason, keys in _WHY_NO_EFFECT.items() for key in keys.split()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,8 +200,8 @@ def _settings(sections: Sections, method: str, path: Path | None) -> Iterator[tu
 
 
 def _auxiliary_settings(sections: Sections, path: Path | None) -> Iterator[tuple[str, str, Any]]:
-    own = _found(sections, "siamese", _HEAD_LABELS) or (f"global.{_HEAD_LABELS}", 0)
-    for key in _VECTORS:
+    own = _found(sections, "siamese", HEAD_LABELS) or (f"global.{HEAD_LABELS}", 0)
+    for key in VECTORS:
         if found := _found(sections, "siamese", key):
             name, total = found
             shared = _whole(name, total, 0, path) - _whole(*own, 0, path)
@@ -281,14 +236,14 @@ def _lines_without_effect(sections: Sections, used: set[str]) -> Iterator[str]:
         for key, value in keys.items():
             if f"{section}.{key}" not in used:
                 shown = json.dumps(value, ensure_ascii=False)
-                yield f"{section}.{key} = {shown}: {_NO_EFFECT.get(key) or _why_unused(key)}"
+                yield f"{section}.{key} = {shown}: {NO_EFFECT.get(key) or _why_unused(key)}"
 
 
 def _why_unused(key: str) -> str:
     known = {key for keys in _FIELDS.values() for key in keys} | {*_RESULTS_KEYS}
     if key in known:
         return "another section says it"
-    near = difflib.get_close_matches(key, known | set(_NO_EFFECT), n=1)
+    near = difflib.get_close_matches(key, known | set(NO_EFFECT), n=1)
     return f"unknown key; did you mean {near[0]!r}?" if near else "unknown key"
 
 

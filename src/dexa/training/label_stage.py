@@ -41,6 +41,8 @@ class LabelStage:
         assert self.options.epochs is not None
         assert self.options.batch_size is not None
         assert self.options.learning_rate is not None
+        assert self.options.warmup_steps is not None
+        self.warmup = self.options.warmup_steps
         self.corpus, self.encoder, self.seed = corpus, encoder, seed
         self.epochs, self.batch_size = self.options.epochs, self.options.batch_size
         self.device = corpus.texts.ids.device
@@ -69,7 +71,7 @@ class LabelStage:
         """Train on one batch of labels and their documents."""
         some = slice(step * self.batch_size, (step + 1) * self.batch_size)
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
-        schedule = linear_schedule(at, warmup=self.options.warmup_steps or 0, total=total)
+        schedule = linear_schedule(at, warmup=self.warmup, total=total)
         self.tuned.schedule(schedule)
         seed_dropout(self.seed, epoch, step)
         with tensor_cores(self.device):

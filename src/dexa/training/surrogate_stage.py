@@ -41,6 +41,8 @@ class SurrogateStage:
         assert options.epochs is not None
         assert options.batch_size is not None
         assert options.learning_rate is not None
+        assert options.warmup_steps is not None
+        self.warmup = options.warmup_steps
         self.corpus, self.encoder, self.seed = corpus, encoder, seed
         self.epochs, self.batch_size = options.epochs, options.batch_size
         self.device = corpus.texts.ids.device
@@ -73,7 +75,7 @@ class SurrogateStage:
         """Train on one batch of documents."""
         rows = self.order[step * self.batch_size : (step + 1) * self.batch_size]
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
-        schedule = linear_schedule(at, warmup=self.options.warmup_steps or 0, total=total)
+        schedule = linear_schedule(at, warmup=self.warmup, total=total)
         self.tuned.schedule(schedule)
         seed_dropout(self.seed, epoch, step)
         with tensor_cores(self.device):
