@@ -109,13 +109,30 @@ def held_out(dataset: Dataset, share: float = 0.1) -> Dataset:
     Otherwise many of the labels held out could be such as nobody was trained on, and label texts
     would seem to be all.
     """
-    assert dataset.label_texts is not None
     split = split_off(dataset, share)
-    assert split.train is not None and split.test is not None
-    known = np.unique(split.train.labels.indices)
-    train, test = (_over(part, known) for part in (split.train, split.test))
-    texts = [dataset.label_texts[label] for label in known]
-    return replace(split, train=train, test=test, label_texts=texts, folder=None)
+    assert split.train is not None
+    split = over_labels(split, np.unique(split.train.labels.indices))
+    train, test = (labelled(part) for part in (split.train, split.test) if part is not None)
+    return replace(split, train=train, test=test)
+
+
+def over_labels(dataset: Dataset, known: NDArray[np.integer]) -> Dataset:
+    """The same documents with some of the labels alone."""
+    texts, titles = (
+        None if every is None else [every[label] for label in known]
+        for every in (dataset.label_texts, dataset.label_titles)
+    )
+    train, test = (
+        None if split is None else _over(split, known) for split in (dataset.train, dataset.test)
+    )
+    return replace(
+        dataset, train=train, test=test, label_texts=texts, label_titles=titles, folder=None
+    )
+
+
+def labelled(split: Split) -> Split:
+    """The documents of a split that have a label."""
+    return rows_of(split, np.flatnonzero(np.diff(split.labels.indptr)))
 
 
 def rows_of(split: Split, rows: NDArray[np.integer]) -> Split:
@@ -132,14 +149,11 @@ def rows_of(split: Split, rows: NDArray[np.integer]) -> Split:
 
 
 def _over(split: Split, known: NDArray[np.integer]) -> Split:
-    """A split over some of its labels, with the documents that have one of them."""
     place = np.full(split.n_labels, -1)
     place[known] = np.arange(len(known))
     pairs = split.filter_pairs
     pairs = np.stack([pairs[:, 0], place[pairs[:, 1]]], axis=1)[place[pairs[:, 1]] >= 0]
-    labels = csr_array(split.labels[:, known])
-    part = replace(split, labels=labels, filter_pairs=pairs)
-    return rows_of(part, np.flatnonzero(np.diff(labels.indptr)))
+    return replace(split, labels=csr_array(split.labels[:, known]), filter_pairs=pairs)
 
 
 def table(rows: list[dict]) -> list[str]:

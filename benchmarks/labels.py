@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from accuracy import DATA, FIELDS, rows_of, split_off
+from accuracy import DATA, FIELDS, over_labels, rows_of, split_off
 from dexa import Dataset, Dexa, load_dataset, metrics, recipes
 from dexa.data import Split
 from dexa.model import Choice, addition, applied
@@ -98,7 +98,7 @@ def with_own_text(dataset: Dataset) -> np.ndarray:
 
 def without(dataset: Dataset, late: np.ndarray) -> Dataset:
     """The data set as it was before the late labels came."""
-    return replace(with_labels(dataset, ~late), test=None)
+    return replace(over_labels(dataset, np.flatnonzero(~late)), test=None)
 
 
 def smaller(dataset: Dataset, documents: int, seed: int) -> Dataset:
@@ -106,25 +106,9 @@ def smaller(dataset: Dataset, documents: int, seed: int) -> Dataset:
     rows = np.random.default_rng(seed).permutation(dataset.train.n_documents)[:documents]
     train = rows_of(dataset.train, np.sort(rows))
     kept = np.bincount(train.labels.indices, minlength=dataset.n_labels) > 0
-    dataset = with_labels(replace(dataset, train=train), kept)
+    dataset = over_labels(replace(dataset, train=train), np.flatnonzero(kept))
     having = np.flatnonzero(np.diff(dataset.test.labels.indptr))
     return replace(dataset, test=rows_of(dataset.test, having))
-
-
-def with_labels(dataset: Dataset, kept: np.ndarray) -> Dataset:
-    """The same documents with some of the labels, bool ``[L]``, alone."""
-    place = np.where(kept, np.cumsum(kept) - 1, -1)
-    splits = {}
-    for name in ("train", "test"):
-        split = getattr(dataset, name)
-        pairs = split.filter_pairs[kept[split.filter_pairs[:, 1]]]
-        splits[name] = Split(
-            labels=csr_array(split.labels[:, np.flatnonzero(kept)]),
-            texts=split.texts,
-            filter_pairs=np.stack([pairs[:, 0], place[pairs[:, 1]]], axis=1),
-        )
-    texts = [dataset.label_texts[label] for label in np.flatnonzero(kept)]
-    return replace(dataset, **splits, label_texts=texts, folder=None)
 
 
 def some_of(split: Split, late: np.ndarray, seed: int) -> Split:

@@ -20,12 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 
-from accuracy import DATA, FIELDS, held_out
+from accuracy import DATA, FIELDS, held_out, labelled, over_labels
 from dexa import Dataset, Dexa, load_dataset
 from dexa.cli.train import chosen_recipe
-from dexa.data import Split
 
 METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "R@10", "R@100")
 
@@ -84,17 +82,9 @@ def part(dataset: Dataset, labels: int) -> Dataset:
     """The data set of some of its labels, and of the documents that have one of them."""
     chosen = np.random.default_rng(1).permutation(dataset.n_labels)[:labels]
     kept = np.sort(chosen)
-    splits = []
-    for split in (dataset.train, dataset.test):
-        assert split is not None
-        assert split.texts is not None
-        own = csr_array(csr_array(split.labels)[:, kept])
-        rows = np.flatnonzero(np.diff(own.indptr))
-        texts = [split.texts[row] for row in rows]
-        splits.append(Split(labels=csr_array(own[rows]), texts=texts))
-    assert dataset.label_texts is not None
-    texts = [dataset.label_texts[label] for label in kept]
-    return replace(dataset, train=splits[0], test=splits[1], label_texts=texts, folder=None)
+    dataset = over_labels(dataset, kept)
+    train, test = (labelled(part) for part in (dataset.train, dataset.test) if part is not None)
+    return replace(dataset, train=train, test=test)
 
 
 def table(rows: list[dict]) -> list[str]:

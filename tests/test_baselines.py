@@ -21,7 +21,7 @@ from dexa.neighbours import NeighbourVotes
 from dexa.recipe import Recipe
 from dexa.types import NO_LABEL
 
-BASELINES = {"ova": "linear", "knn": "neighbours", "centroid": "centroids", "bm25": "bm25"}
+BASELINES = {"ova": "linear", "knn": "word_neighbours", "centroid": "centroids", "bm25": "bm25"}
 TEXTS = st.lists(
     st.lists(st.sampled_from(["ab", "ab", "abacus", "cd", "7"]), max_size=5).map(" ".join),
     min_size=1,
@@ -58,7 +58,10 @@ def test_a_baseline_learns_and_survives_its_folder(
         assert np.array_equal(first[of].labels, second[of].labels)
         assert np.array_equal(first[of].scores, second[of].scores)
     assert np.array_equal(first[scorer].labels, first[FUSION].labels)
-    assert f"| scorers | {scorer} |" in (tmp_path / "model" / "README.md").read_text()
+    assert (
+        f"| scorers | {scorer.replace('_', ' ')} |"
+        in (tmp_path / "model" / "README.md").read_text()
+    )
 
 
 def test_a_text_of_unknown_words_has_no_answer(tiny_dataset: Dataset) -> None:
@@ -140,7 +143,7 @@ def test_labels_come_and_go_without_an_encoder(
 def test_several_additions_at_once_are_as_one_after_the_other(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    scorers = '["linear", "bm25", "neighbours", "centroids", "label_words"]'
+    scorers = '["linear", "bm25", "word_neighbours", "mentions", "centroids", "label_words"]'
     changes = {"fusion.method": "boosted", "fusion.scorers": scorers, "fusion.validation": 8}
     recipe = recipes.ova().changed({**changes, "fusion.trees": 3})
     Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset).save(tmp_path / "model")
@@ -151,7 +154,15 @@ def test_several_additions_at_once_are_as_one_after_the_other(
     again = Dexa.load(tmp_path / "model", device="cpu")  # applies the three as one
     for some in (["amber station at the harbour", "castle of ice"], texts(tiny_dataset)):
         mine, theirs = (m.predict_scorers(some, 10) for m in (model, again))
-        assert list(mine) == ["neighbours", "label_words", "linear", "bm25", "centroids", FUSION]
+        assert list(mine) == [
+            "label_words",
+            "linear",
+            "word_neighbours",
+            "mentions",
+            "bm25",
+            "centroids",
+            FUSION,
+        ]
         for of in mine:
             assert np.array_equal(mine[of].labels, theirs[of].labels)
             assert np.array_equal(mine[of].scores, theirs[of].scores)
@@ -178,7 +189,9 @@ def test_texts_are_needed(tiny_dataset: Dataset) -> None:
 def test_neighbours_by_the_vectors_of_a_named_encoder(
     tiny_encoder: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    recipe = recipes.knn().changed({"encoder.name": f"bag:{tiny_encoder}"})
+    recipe = recipes.knn().changed(
+        {"encoder.name": f"bag:{tiny_encoder}", "fusion.scorers": ["neighbours"]}
+    )
     model = Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset)
     assert model.model.scorers.words is None
     found = model.predict_scorers(texts(tiny_dataset), 4)
@@ -191,11 +204,14 @@ def test_neighbours_by_the_vectors_of_a_named_encoder(
 def test_scorers_that_read_words_are_fused_without_an_encoder(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    changes = {"fusion.method": "boosted", "fusion.scorers": '["linear", "bm25", "neighbours"]'}
+    changes = {
+        "fusion.method": "boosted",
+        "fusion.scorers": '["linear", "bm25", "word_neighbours"]',
+    }
     recipe = recipes.ova().changed({**changes, "fusion.validation": 8, "fusion.trees": 3})
     model = Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset)
     found = model.predict_scorers(texts(tiny_dataset), 4)
-    assert list(found) == ["neighbours", "linear", "bm25", FUSION]
+    assert list(found) == ["linear", "word_neighbours", "bm25", FUSION]
     model.save(tmp_path / "model")
     again = Dexa.load(tmp_path / "model", device="cpu").predict(texts(tiny_dataset), 4)
     assert np.array_equal(again.scores, found[FUSION].scores)

@@ -18,7 +18,6 @@ from dexa.errors import RecipeError
 from dexa.lexical import (
     LabelSearch,
     LinearFit,
-    Mentions,
     SparseLinear,
     TextFeatures,
     unseen_labels,
@@ -47,32 +46,6 @@ def test_label_search_is_the_cosine() -> None:
     found = LabelSearch.over(labels).opinions(queries)
     assert found.toarray() == pytest.approx(queries.toarray() @ labels.toarray().T, abs=1e-6)
     assert (found.data > 0).all()
-
-
-def naive_mentions(text: str, titles: list[str]) -> list[int]:
-    words = [re.findall(r"\w+", part.lower()) for part in [text, *titles]]
-    runs = {tuple(words[0][i : i + n]) for n in range(1, 6) for i in range(len(words[0]) - n + 1)}
-    return [int(tuple(title) in runs) for title in words[1:]]
-
-
-@settings(max_examples=100, deadline=None)
-@given(documents=texts, titles=texts, queries=texts)
-def test_mentions_against_a_loop(
-    documents: list[str], titles: list[str], queries: list[str]
-) -> None:
-    features = TextFeatures.fit(documents, titles)
-    mentions = Mentions.of(titles, features)
-    again = Mentions.restored(mentions.arrays())
-    expected = [naive_mentions(query, titles) for query in queries]
-    assert mentions.opinions(queries, features).toarray().tolist() == expected
-    assert again.opinions(queries, features).toarray().tolist() == expected
-
-
-def test_mentions_do_not_cross_texts_or_unknown_words() -> None:
-    features = TextFeatures.fit(["green", "castle"], ["green castle"])
-    mentions = Mentions.of(["green castle"], features)
-    said = mentions.opinions(["a green", "castle", "green old castle", "Green castle!"], features)
-    assert said.toarray().ravel().tolist() == [0, 0, 0, 1]
 
 
 def test_chosen_scores() -> None:

@@ -30,7 +30,7 @@ from dexa.fusion import (
 from dexa.model import FUSION, explaining
 from dexa.model.documents import StoredTexts, write_texts
 from dexa.storage import sha256
-from dexa.types import CLASSIFIERS, LABEL_SEARCH, LABEL_WORDS, LINEAR, NEIGHBOURS, SCORERS
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, LABEL_WORDS, LINEAR, SCORERS
 from tiny import LABELS
 from tiny_models import tiny_recipe
 
@@ -130,16 +130,22 @@ def test_voters_are_the_documents_with_the_label(model: Dexa, tiny_dataset: Data
     if votes is None:
         assert found.voters == ()
         return
-    assert found.voters
+    assert {voter.scorer for voter in found.voters} == {"neighbours", "word_neighbours"}
     for voter in found.voters:
         assert voter.document is not None
         assert label in train.labels[[voter.document]].indices
         assert voter.text == train.texts[voter.document]
-        vectors = model.encode([LABELS[label], voter.text])
+        if voter.scorer == "word_neighbours":
+            assert model.model.scorers.words is not None
+            words = model.model.scorers.words.features.transform([LABELS[label], voter.text])
+            vectors = words.toarray()
+        else:
+            vectors = model.encode([LABELS[label], voter.text])
         assert voter.similarity == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
-    score = next(scorer.score for scorer in found.scorers if scorer.name == NEIGHBOURS)
-    if len(found.voters) < 10:
-        assert sum(voter.vote for voter in found.voters) == pytest.approx(score, abs=1e-5)
+    for scorer in found.scorers:
+        votes_of = [voter.vote for voter in found.voters if voter.scorer == scorer.name]
+        if 0 < len(votes_of) < 10:
+            assert sum(votes_of) == pytest.approx(scorer.score, abs=1e-5)
 
 
 def test_changed_labels_are_explained_too(model: Dexa, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "classifier_stage.cluster_every": WHOLE,
     "classifier_stage.curriculum": EPOCHS,
     "further.neighbours": WHOLE,
+    "further.word_temperature": POSITIVE,
     "further.temperature": POSITIVE,
     "further.rounds": WHOLE,
     "further.k1": st.floats(0, 10),

@@ -316,7 +316,7 @@ def test_sections_must_be_there(config: Any) -> None:
 
 def test_methods_are_named() -> None:
     with pytest.raises(RecipeError, match="DeepXML-OVA or DeepXML-ANNS"):
-        recipe_from_config(PUBLISHED, "SiameseXML++")
+        recipe_from_config(PUBLISHED, "Parabel")
 
 
 def test_what_a_configuration_says_of_results() -> None:
@@ -457,7 +457,7 @@ def test_missing_data_and_configurations_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "0", "SiameseXML++", "d", "0", "1"], "choose from DEXA, NGAME"),
+        (["run", "0", "Parabel", "d", "0", "1"], "choose from DEXA, DEXA++, NGAME"),
         (["run", "0,1", "DEXA", "d", "0", "1"], "neither the id of one GPU nor -1"),
         (["run", "-2", "DEXA", "d", "0", "1"], "neither the id of one GPU nor -1"),
         (["run", "0", "DEXA", "../d", "0", "1"], "not a name without slashes"),

@@ -52,6 +52,7 @@ def examples_of(dataset: Dataset, encoder: TextEncoder | None, progress: Progres
         filter_pairs=split.filter_pairs,
         document_texts=split.texts,
         label_texts=dataset.label_texts,
+        label_titles=dataset.label_titles or dataset.label_texts,
         facts={
             "name": dataset.name,
             "fields": list(dataset.fields),

@@ -22,6 +22,7 @@ NO_LABEL = -1
 
 LABEL_SEARCH, CLASSIFIERS = "label_search", "classifiers"
 NEIGHBOURS, LABEL_WORDS, LINEAR = "neighbours", "label_words", "linear"
+WORD_NEIGHBOURS, MENTIONS = "word_neighbours", "mentions"
 BM25, CENTROIDS = "bm25", "centroids"
 SHORTLIST, RERANKER = "shortlist", "reranker"
 SCORERS = (
@@ -30,6 +31,8 @@ SCORERS = (
     NEIGHBOURS,
     LABEL_WORDS,
     LINEAR,
+    WORD_NEIGHBOURS,
+    MENTIONS,
     BM25,
     CENTROIDS,
     SHORTLIST,

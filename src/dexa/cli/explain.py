@@ -65,10 +65,15 @@ def _show(found: Explanation) -> None:
             show_table(title, ["word", "kind", "share"], rows)
     if found.voters:
         voters = [
-            [voter.text or _where(voter.document), f"{voter.similarity:.4f}", f"{voter.vote:.4f}"]
+            [
+                voter.text or _where(voter.document),
+                voter.scorer,
+                f"{voter.similarity:.4f}",
+                f"{voter.vote:.4f}",
+            ]
             for voter in found.voters
         ]
-        show_table("Neighbours", ["document", "cosine", "vote"], voters)
+        show_table("Neighbours", ["document", "by", "cosine", "vote"], voters)
     tokens = [
         [token.text, _signed(token.score), _signed(token.label_search)] for token in found.tokens
     ]

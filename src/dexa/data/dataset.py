@@ -81,6 +81,8 @@ class Dataset:
         train: the documents to learn from.
         test: the documents to evaluate on.
         label_texts: the L label texts; None when only prepared tokens exist.
+        label_titles: what the L labels are called, the first field of their texts; None where that
+            is the whole text.
         folder: where it was read from; None for lists in memory.
         fields: the fields that make up a text; empty when only prepared tokens exist.
     """
@@ -91,6 +93,7 @@ class Dataset:
     label_texts: Sequence[str] | None
     folder: Path | None
     fields: tuple[str, ...]
+    label_titles: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.train is None and self.test is None:
@@ -102,6 +105,8 @@ class Dataset:
             counts["columns of test labels"] = self.test.n_labels
         if self.label_texts is not None:
             counts["label texts"] = len(self.label_texts)
+        if self.label_titles is not None:
+            counts["label titles"] = len(self.label_titles)
         if len(set(counts.values())) > 1:
             raise DataError(
                 ", ".join(f"{count} {what}" for what, count in counts.items()),

@@ -67,6 +67,13 @@ class RawSource(Source):
         for line, record in json_objects(self._labels):
             yield _text(record, self.fields, self._labels, line)
 
+    def label_titles(self) -> Iterator[str] | None:
+        """The first of several fields of every label."""
+        if len(self.fields) == 1:
+            return None
+        records, first = json_objects(self._labels), self.fields[:1]
+        return (_text(record, first, self._labels, line) for line, record in records)
+
 
 def _count(path: Path) -> int:
     """Lines up to the last that is not blank."""

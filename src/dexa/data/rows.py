@@ -79,6 +79,10 @@ class Source(ABC):
     def label_texts(self) -> Iterator[str]:
         """The text of every label, in the order of their ids."""
 
+    def label_titles(self) -> Iterator[str] | None:
+        """The first field of the text of every label; None where it is the whole text."""
+        return None
+
     def filter_file(self, split: SplitName) -> Path | None:
         """The file of a part's filter pairs, if there is one."""
         self.require_split(split)

@@ -107,9 +107,11 @@ def load_dataset(
     if path.is_dir() and _has_no_texts(path) and _is_prepared(path):
         return _load_prepared(path, _checked_fields(fields) or ())
     source = open_source(path, fields=fields, text_column=text_column, labels_column=labels_column)
+    titles = source.label_titles()
     return Dataset(
         name=source.name,
         label_texts=list(source.label_texts()),
+        label_titles=None if titles is None else list(titles),
         train=_load_split(source, "trn"),
         test=_load_split(source, "tst"),
         folder=source.folder,

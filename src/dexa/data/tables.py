@@ -119,12 +119,17 @@ class TableSource(Source):
     def label_texts(self) -> Iterator[str]:
         """The text of every label, in the order of their ids."""
         if self._label_table is None:
-            yield from self._ids
-            return
-        names = column_names(self._label_table)
-        fields = self.fields if set(self.fields) <= set(names) else ("text",)
-        for line, parts in read_cells(self._label_table, fields):
-            yield join_text(parts, fields, self._label_table, line)
+            return iter(self._ids)
+        return _texts(self._label_table, self._label_fields(self._label_table))
+
+    def label_titles(self) -> Iterator[str] | None:
+        """The first of several columns of every label."""
+        if self._label_table is None or len(self._label_fields(self._label_table)) == 1:
+            return None
+        return _texts(self._label_table, self.fields[:1])
+
+    def _label_fields(self, table: Path) -> tuple[str, ...]:
+        return self.fields if set(self.fields) <= set(column_names(table)) else ("text",)
 
     def _seen_in_train(self, folder: Path) -> dict[str, int]:
         """Ids of the label strings of train, in sorted order."""
@@ -155,6 +160,11 @@ class TableSource(Source):
             path=path,
             line=line,
         )
+
+
+def _texts(table: Path, fields: tuple[str, ...]) -> Iterator[str]:
+    for line, parts in read_cells(table, fields):
+        yield join_text(parts, fields, table, line)
 
 
 def _table_ids(path: Path) -> dict[str, int]:

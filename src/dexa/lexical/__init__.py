@@ -11,8 +11,9 @@ from dexa.data.features import GROUPS, TextFeatures
 from dexa.lexical.bm25 import Bm25
 from dexa.lexical.documents import WordIndex, centroids
 from dexa.lexical.fitting import LinearFit
-from dexa.lexical.label_text import LabelSearch, Mentions
+from dexa.lexical.label_text import LabelSearch
 from dexa.lexical.linear import SparseLinear
+from dexa.lexical.mentions import Mentions
 from dexa.lexical.prior import first_guess, unseen_labels, weights_of_texts
 from dexa.lexical.rows import with_values
 

@@ -35,12 +35,14 @@ class Documents:
     """M documents that come with new labels, to vote as neighbours.
 
     Attributes:
-        vectors: unit vectors, float32 ``[M, D]``, or unit features ``[M, V]`` where words vote.
+        vectors: unit vectors, float32 ``[M, D]``; None where no vectors vote.
+        features: unit features ``[M, V]``; None where no words vote.
         labels: their labels, ``[M, n]``, by place among the labels of the change.
         texts: themselves, where the model keeps texts.
     """
 
-    vectors: torch.Tensor | csr_array
+    vectors: torch.Tensor | None
+    features: csr_array | None
     labels: csr_array
     texts: Sequence[str] | None
 
@@ -159,7 +161,7 @@ def _scorers(
     if votes is not None:
         came = rows.documents
         if came is not None:
-            assert isinstance(came.vectors, torch.Tensor)
+            assert came.vectors is not None
             votes.index.add(came.vectors)
         votes = _voted(votes.of_labels(n_labels), votes.index, came, labels)
     if words is not None:
@@ -167,7 +169,8 @@ def _scorers(
             name: _read(name, scorer, words, labels, rows, n_labels)
             for name, scorer in words.by_name.items()
         }
-        words = replace(words, by_name=by_name)
+        mentions = words.mentions and words.mentions.changed(labels, rows.texts, words.features)
+        words = replace(words, by_name=by_name, mentions=mentions)
     return Scorers(
         dense={
             name: _indexed(index, labels, rows.dense[name]) for name, index in scorers.dense.items()
@@ -191,8 +194,8 @@ def _read(
         index = scorer.index
         assert isinstance(index, WordIndex)
         if came is not None:
-            assert isinstance(came.vectors, csr_array)
-            index = index.joined_by(came.vectors)
+            assert came.features is not None
+            index = index.joined_by(came.features)
         return _voted(votes, index, came, labels)
     if isinstance(scorer, SparseLinear):
         assert rows.linear is not None
@@ -274,10 +277,11 @@ def _gathered(
         if some is not None
     ]
     kept = all(some.texts is not None for some in documents)
-    dense = [some.vectors for some in documents if isinstance(some.vectors, torch.Tensor)]
-    words = [some.vectors for some in documents if not isinstance(some.vectors, torch.Tensor)]
+    dense = [some.vectors for some in documents if some.vectors is not None]
+    words = [some.features for some in documents if some.features is not None]
     return Documents(
-        vectors=torch.cat(dense) if dense else csr_array(vstack(words, format="csr")),
+        vectors=torch.cat(dense) if dense else None,
+        features=csr_array(vstack(words, format="csr")) if words else None,
         labels=csr_array(vstack(parts, format="csr")),
         texts=[text for some in documents for text in some.texts or ()] if kept else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from dexa.model.explanation import Explanation, ScorerShare, Term, Token, Voter
 from dexa.model.naming import LabelName, named_labels
 from dexa.model.parts import HIDDEN, Model
 from dexa.neighbours import NOT_IN_DATA, NeighbourVotes
-from dexa.types import LABEL_SEARCH, NEIGHBOURS, NO_LABEL
+from dexa.types import LABEL_SEARCH, NEIGHBOURS, NO_LABEL, WORD_NEIGHBOURS
 
 _SHOWN = 10  # voters and terms at most
 _PIECES = 64  # of a text, that are left out one after the other
@@ -108,15 +109,21 @@ def _auxiliary_part(model: Model, vectors: torch.Tensor, label: int) -> float:
 
 
 def _voters(model: Model, text: str, vectors: torch.Tensor, label: int) -> tuple[Voter, ...]:
-    votes, words = model.scorers.neighbours, model.scorers.words
-    by_words = None if words is None else words.by_name.get(NEIGHBOURS)
-    if votes is not None:
-        nearest, voices = votes.voices(vectors)
-    elif words is not None and isinstance(by_words, NeighbourVotes):
-        votes = by_words
-        nearest, voices = votes.voices(words.features.transform([text]))
-    else:
-        return ()
+    """Who votes for a label by vectors, then by words."""
+    found: list[Voter] = []
+    words = model.scorers.words
+    if (votes := model.scorers.neighbours) is not None:
+        found += _loudest(model, NEIGHBOURS, votes, vectors, label)
+    if words is not None and (by_words := words.neighbours) is not None:
+        said = words.features.transform([text])
+        found += _loudest(model, WORD_NEIGHBOURS, by_words, said, label)
+    return tuple(found)
+
+
+def _loudest(
+    model: Model, scorer: str, votes: NeighbourVotes[Any], query: Any, label: int
+) -> list[Voter]:
+    nearest, voices = votes.voices(query)
     places = nearest.labels[0][voices[0] > 0]
     has_it = csr_array(votes.labels[places][:, [label]]).toarray()[:, 0] > 0
     found = []
@@ -126,13 +133,14 @@ def _voters(model: Model, text: str, vectors: torch.Tensor, label: int) -> tuple
         texts = model.document_texts
         found.append(
             Voter(
+                scorer=scorer,
                 document=None if row == NOT_IN_DATA else row,
                 text=None if texts is None else texts[place],
                 similarity=float(nearest.scores[0, rank]),
                 vote=float(voices[0, rank]),
             )
         )
-    return tuple(found)
+    return found
 
 
 def _terms(

@@ -29,12 +29,14 @@ class Voter:
     """A training document that votes for the label.
 
     Attributes:
+        scorer: by which it votes, ``neighbours`` or ``word_neighbours``.
         document: where it stands in the training split; None for one that came with a later label.
         text: None where the model keeps no texts.
         similarity: its cosine with the text.
         vote: its share of all votes.
     """
 
+    scorer: str
     document: int | None
     text: str | None
     similarity: float
@@ -92,7 +94,7 @@ class Explanation:
         label_text_part: what the label's text gives to its cosine by label search; None without an
             encoder.
         auxiliary_part: what its auxiliary vector gives; both add up to the cosine.
-        voters: the documents that vote for it, the loudest first, at most ten.
+        voters: the documents that vote for it, by each scorer the loudest first, at most ten.
         label_words: common words of the text and the label's text that count most, at most ten.
         linear: words of the text with the largest weights for the label, at most ten.
         linear_bias: of these weights; None where there are none.

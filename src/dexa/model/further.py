@@ -15,12 +15,29 @@ from scipy.sparse import csr_array
 
 from dexa.errors import ModelFolderError
 from dexa.index import ExactIndex, load_index
-from dexa.lexical import Bm25, LabelSearch, SparseLinear, TextFeatures, WordIndex, first_guess
+from dexa.lexical import (
+    Bm25,
+    LabelSearch,
+    Mentions,
+    SparseLinear,
+    TextFeatures,
+    WordIndex,
+    first_guess,
+)
 from dexa.model.scorers import Scorers, WordScorer, WordScorers
 from dexa.neighbours import NeighbourVotes, SearchT
 from dexa.recipe import FurtherChoice
 from dexa.storage import read_json
-from dexa.types import BM25, CENTROIDS, LABEL_WORDS, LINEAR, NEIGHBOURS, SCORERS
+from dexa.types import (
+    BM25,
+    CENTROIDS,
+    LABEL_WORDS,
+    LINEAR,
+    MENTIONS,
+    NEIGHBOURS,
+    SCORERS,
+    WORD_NEIGHBOURS,
+)
 
 _WORDS = "words"
 _FEATURES = "features"
@@ -38,6 +55,8 @@ def further_tensors(scorers: Scorers) -> dict[str, dict[str, torch.Tensor]]:
     if scorers.words is not None:
         parts = {_FEATURES: scorers.words.features.arrays()}
         parts |= {name: _arrays(scorer) for name, scorer in scorers.words.by_name.items()}
+        if scorers.words.mentions is not None:
+            parts[MENTIONS] = scorers.words.mentions.arrays()
         files[_WORDS] = {
             f"{part}.{name}": _tensor(array)
             for part, arrays in parts.items()
@@ -69,18 +88,21 @@ def opened_further(
             else ExactIndex(vectors)  # format 1 had no choice
         )
         pairs = {name: tensor.numpy() for name, tensor in kept.items()}
-        scorers = replace(scorers, neighbours=_votes(index, pairs, labels, choice))
+        votes = _votes(index, pairs, labels, choice.neighbours, choice.temperature)
+        scorers = replace(scorers, neighbours=votes)
     if (path := folder / f"{_WORDS}.safetensors").is_file():
         parts: dict[str, dict[str, NDArray[Any]]] = {}
         for name, tensor in load_file(path).items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = tensor.numpy()
         features = TextFeatures.restored(read_json(folder / "words.json"), parts.pop(_FEATURES))
+        mentions = Mentions.restored(parts.pop(MENTIONS)) if MENTIONS in parts else None
         by_name = {
             name: _scorer(name, arrays, len(features), labels, choice)
             for name, arrays in sorted(parts.items(), key=lambda part: SCORERS.index(part[0]))
         }
-        scorers = replace(scorers, words=WordScorers(features=features, by_name=by_name))
+        words = WordScorers(features=features, by_name=by_name, mentions=mentions)
+        scorers = replace(scorers, words=words)
     return scorers
 
 
@@ -107,12 +129,13 @@ def _scorer(
     """What `_arrays` took apart."""
     if name == LINEAR:
         return SparseLinear.restored({"prior": first_guess(), **arrays})  # format 1 kept none
-    if name == NEIGHBOURS:
+    if name == WORD_NEIGHBOURS:
         pairs = {
             part.removeprefix("pairs."): array for part, array in arrays.items() if "." in part
         }
         by_feature = _matrix(arrays, (features, len(pairs["indptr"]) - 1))
-        return _votes(WordIndex(by_feature), pairs, labels, choice)
+        index = WordIndex(by_feature)
+        return _votes(index, pairs, labels, choice.neighbours, choice.word_temperature)
     by_feature = _matrix(arrays, (features, labels))
     if name == BM25:
         return Bm25(
@@ -128,15 +151,15 @@ def _scorer(
 
 
 def _votes(
-    index: SearchT, pairs: Arrays, labels: int, choice: FurtherChoice
+    index: SearchT, pairs: Arrays, labels: int, neighbours: int, temperature: float
 ) -> NeighbourVotes[SearchT]:
     ones = np.ones(len(pairs["indices"]), np.float32)
     shape = (len(pairs["indptr"]) - 1, labels)
     return NeighbourVotes(
         index=index,
         labels=csr_array((ones, pairs["indices"], pairs["indptr"]), shape=shape),
-        neighbours=choice.neighbours,
-        temperature=choice.temperature,
+        neighbours=neighbours,
+        temperature=temperature,
         rows=pairs.get("rows"),
     )
 

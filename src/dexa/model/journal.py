@@ -189,11 +189,10 @@ def _tensors(rows: LabelRows) -> dict[str, torch.Tensor]:
     if rows.centroids is not None:
         tensors |= _entries("centroids", rows.centroids)
     if rows.documents is not None:
-        vectors = rows.documents.vectors
-        if isinstance(vectors, torch.Tensor):
-            tensors["documents.vectors"] = vectors
-        else:
-            tensors |= _entries("documents.words", vectors)
+        if rows.documents.vectors is not None:
+            tensors["documents.vectors"] = rows.documents.vectors
+        if rows.documents.features is not None:
+            tensors |= _entries("documents.words", rows.documents.features)
         tensors["documents.indices"] = torch.from_numpy(rows.documents.labels.indices)
         tensors["documents.indptr"] = torch.from_numpy(rows.documents.labels.indptr)
     # a view of a larger array would be written whole, and two views of one are refused
@@ -227,9 +226,10 @@ def _restored(
         indices, indptr = (tensors[f"documents.{name}"].numpy() for name in ("indices", "indptr"))
         parts = (np.ones(len(indices), np.float32), indices, indptr)
         came = Documents(
-            vectors=tensors["documents.vectors"]
-            if "documents.vectors" in tensors
-            else _matrix("documents.words", tensors),
+            vectors=tensors.get("documents.vectors"),
+            features=_matrix("documents.words", tensors)
+            if "documents.words.data" in tensors
+            else None,
             labels=csr_array(parts, shape=(len(indptr) - 1, len(texts))),
             texts=documents,
         )

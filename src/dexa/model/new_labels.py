@@ -32,7 +32,7 @@ from dexa.model.changes import ADD, RENAME, Documents, LabelChange, LabelRows
 from dexa.model.naming import LabelName, check_new_texts, named_labels
 from dexa.model.parts import Model
 from dexa.model.scorers import WordScorers
-from dexa.types import CENTROIDS, CLASSIFIERS, LABEL_SEARCH, NEIGHBOURS
+from dexa.types import CENTROIDS, CLASSIFIERS, LABEL_SEARCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,11 +228,13 @@ def _voters(
 ) -> Documents | None:
     """Documents that are to vote; None where there are none, or none vote."""
     words = model.scorers.words
-    by_words = words is not None and NEIGHBOURS in words.by_name
-    if not texts or not (by_words or model.scorers.neighbours):
+    by_words = words is not None and words.neighbours is not None
+    by_vectors = model.scorers.neighbours is not None
+    if not texts or not (by_words or by_vectors):
         return None
     return Documents(
-        vectors=words.features.transform(texts) if words is not None and by_words else vectors,
+        vectors=vectors if by_vectors else None,
+        features=words.features.transform(texts) if words is not None and by_words else None,
         labels=belongs,
         texts=None if model.document_texts is None else texts,
     )

@@ -18,7 +18,7 @@ from dexa.encoders import ClassifierHead, TextEncoder
 from dexa.errors import InputError
 from dexa.fusion import Candidates, union
 from dexa.index import ExactIndex, chosen_kind, reindexed
-from dexa.lexical import LabelSearch, SparseLinear, TextFeatures
+from dexa.lexical import LabelSearch, Mentions, SparseLinear, TextFeatures, WordIndex
 from dexa.neighbours import NeighbourVotes
 from dexa.shortlists import Shortlist
 from dexa.types import (
@@ -26,9 +26,12 @@ from dexa.types import (
     LABEL_SEARCH,
     LABEL_WORDS,
     LINEAR,
+    MENTIONS,
     NEIGHBOURS,
     RERANKER,
+    SCORERS,
     SHORTLIST,
+    WORD_NEIGHBOURS,
     Allowed,
     Index,
     Progress,
@@ -51,10 +54,12 @@ class WordScorers:
     Attributes:
         features: of texts.
         by_name: the scorers, over these features.
+        mentions: titles that stand in a text; None where the recipe does not look for them.
     """
 
     features: TextFeatures
     by_name: Mapping[str, WordScorer]
+    mentions: Mentions | None = None
 
     @property
     def label_words(self) -> LabelSearch | None:
@@ -69,7 +74,15 @@ class WordScorers:
     def opinions(self, texts: Sequence[str]) -> dict[str, csr_array]:
         """What each says of texts, ``[B, L]``."""
         features = self.features.transform(texts)
-        return {name: scorer.opinions(features) for name, scorer in self.by_name.items()}
+        said = {name: scorer.opinions(features) for name, scorer in self.by_name.items()}
+        if self.mentions is not None:
+            said[MENTIONS] = self.mentions.opinions(texts, self.features)
+        return {name: said[name] for name in SCORERS if name in said}
+
+    @property
+    def neighbours(self) -> NeighbourVotes[WordIndex] | None:
+        """Votes of training documents by their words, where this is one of the scorers."""
+        return cast("NeighbourVotes[WordIndex] | None", self.by_name.get(WORD_NEIGHBOURS))
 
 
 @dataclass(frozen=True, kw_only=True)

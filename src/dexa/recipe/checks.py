@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dexa.errors import RecipeError
 from dexa.recipe.reading import leaves
-from dexa.types import CLASSIFIERS, LABEL_SEARCH, RERANKER, SCORERS, SHORTLIST
+from dexa.types import CLASSIFIERS, LABEL_SEARCH, NEIGHBOURS, RERANKER, SCORERS, SHORTLIST
 
 if TYPE_CHECKING:
     from dexa.recipe.fields import EncoderChoice, Recipe
@@ -108,7 +108,7 @@ def _check_fusion(choice: FusionChoice) -> None:
 
 def _check_encoder(choice: EncoderChoice, scorers: tuple[str, ...]) -> None:
     """Refuse an encoder that cannot be, or that scorers lack."""
-    dense = {LABEL_SEARCH, CLASSIFIERS, SHORTLIST, RERANKER} & set(scorers)
+    dense = {LABEL_SEARCH, CLASSIFIERS, NEIGHBOURS, SHORTLIST, RERANKER} & set(scorers)
     if choice.absent and dense:
         raise RecipeError(
             f"{' and '.join(sorted(dense))} without an encoder",

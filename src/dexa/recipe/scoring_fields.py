@@ -14,6 +14,7 @@ class FurtherChoice:
     Attributes:
         neighbours: training documents that vote for the labels of a text.
         temperature: of their softmax: the smaller, the more the nearest count.
+        word_temperature: the same, for neighbours by words.
         rounds: times that the linear scorer searches for wrong labels.
         k1: of BM25: how much a word counts that stands several times in a label text.
         b: of BM25: how much long label texts are held back, from 0 to 1.
@@ -21,6 +22,7 @@ class FurtherChoice:
 
     neighbours: int = 50
     temperature: float = 0.05
+    word_temperature: float = 0.1
     rounds: int = 3
     k1: float = 1.2
     b: float = 0.75
@@ -32,10 +34,10 @@ class FusionChoice:
 
     Attributes:
         scorers: names, of ``label_search``, ``classifiers``, ``neighbours`` (votes of the nearest
-            training documents: by vectors, or by words where there is no encoder), ``label_words``
-            (label texts that share words with a text), ``linear`` (weights of words for labels),
-            ``bm25`` (label texts by BM25), ``centroids`` (words of a label's documents),
-            ``shortlist`` and ``reranker``.
+            training documents by their vectors), ``word_neighbours`` (by their words),
+            ``label_words`` (label texts that share words with a text), ``linear`` (weights of words
+            for labels), ``mentions`` (titles of labels that stand in a text), ``bm25`` (label texts
+            by BM25), ``centroids`` (words of a label's documents), ``shortlist`` and ``reranker``.
         method: ``tree``, the paper's, of label search and classifiers, ``boosted`` trees of any,
             ``blend``, a weighted sum of any, or ``single``: there is one scorer, and nothing to
             fuse.

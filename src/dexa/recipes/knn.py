@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from dexa.recipe import FurtherChoice, Recipe
 from dexa.recipes.alone import alone
-from dexa.types import NEIGHBOURS
+from dexa.types import WORD_NEIGHBOURS
 
 
 def knn() -> Recipe:
-    """The nearest training documents vote; with `encoder.name` set, by its untrained vectors."""
-    return replace(alone("knn", NEIGHBOURS), further=FurtherChoice(temperature=0.3))
+    """The training documents that share the most words vote."""
+    return replace(alone("knn", WORD_NEIGHBOURS), further=FurtherChoice(word_temperature=0.3))

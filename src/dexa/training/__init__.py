@@ -29,7 +29,7 @@ from dexa.training.devices import (
     told_when_full,
 )
 from dexa.training.encoded import Encoded, encoded
-from dexa.training.further_scorers import check_texts, with_further
+from dexa.training.further_scorers import Texts, check_texts, with_further
 from dexa.training.loop import run
 from dexa.training.stages import (
     classifier_stage,
@@ -39,7 +39,7 @@ from dexa.training.stages import (
 )
 from dexa.training.starting import feature_tokens, starting_encoder
 from dexa.training.validation import fit_fusion
-from dexa.types import NEIGHBOURS, Progress
+from dexa.types import NEIGHBOURS, WORD_NEIGHBOURS, Progress
 
 __all__ = [
     "Examples",
@@ -64,6 +64,7 @@ class Examples:
         document_texts: of the documents, for scorers that read words; None where only tokens are
             known.
         label_texts: what the model shows for a label; None where only tokens are known.
+        label_titles: what labels are called in a text; None where only tokens are known.
         facts: of the data set, as JSON values.
         propensity: constants A and B.
     """
@@ -74,6 +75,7 @@ class Examples:
     filter_pairs: NDArray[np.int64]
     document_texts: Sequence[str] | None
     label_texts: Sequence[str] | None
+    label_titles: Sequence[str] | None
     facts: dict[str, Any]
     propensity: tuple[float, float]
 
@@ -118,7 +120,7 @@ def train(
         ModelFolderError: the checkpoints are of another run.
         DivergenceError: a loss is no longer a finite number.
     """
-    texts = (examples.document_texts, examples.label_texts)
+    texts = Texts(examples.document_texts, examples.label_texts, examples.label_titles)
     check_texts(recipe, texts)
     started = time.perf_counter()
     where = torch.device("cpu") if encoder is None else choose_device(on.device)
@@ -240,7 +242,8 @@ def _kept_texts(
     recipe: Recipe, corpus: Corpus, texts: Sequence[str] | None
 ) -> Sequence[str] | None:
     """Texts of the documents that vote, where the recipe keeps them."""
-    if not recipe.fusion.keep_texts or NEIGHBOURS not in recipe.fusion.scorers or texts is None:
+    voting = {NEIGHBOURS, WORD_NEIGHBOURS} & set(recipe.fusion.scorers)
+    if not recipe.fusion.keep_texts or not voting or texts is None:
         return None
     return [texts[int(row)] for row in corpus.rows]
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from dexa.errors import DataError
 from dexa.index import ExactIndex
-from dexa.lexical import Bm25, LabelSearch, LinearFit, TextFeatures, WordIndex, centroids
+from dexa.lexical import (
+    Bm25,
+    LabelSearch,
+    LinearFit,
+    Mentions,
+    TextFeatures,
+    WordIndex,
+    centroids,
+)
 from dexa.model import Scorers, WordScorer, WordScorers
 from dexa.neighbours import NeighbourVotes, SearchT
 from dexa.recipe import Recipe
@@ -19,11 +28,29 @@ from dexa.types import (
     CENTROIDS,
     LABEL_WORDS,
     LINEAR,
+    MENTIONS,
     NEIGHBOURS,
     SCORERS,
     SHORTLIST,
+    WORD_NEIGHBOURS,
     Progress,
 )
+
+_READING = {LABEL_WORDS, LINEAR, WORD_NEIGHBOURS, MENTIONS, BM25, CENTROIDS}
+
+
+class Texts(NamedTuple):
+    """What the scorers read; None where there are tokens alone.
+
+    Attributes:
+        documents: all of the data set.
+        labels: the L label texts.
+        titles: what the labels are called in a text.
+    """
+
+    documents: Sequence[str] | None
+    labels: Sequence[str] | None
+    titles: Sequence[str] | None
 
 
 def with_further(
@@ -31,7 +58,7 @@ def with_further(
     recipe: Recipe,
     corpus: Corpus,
     arrays: Encoded,
-    texts: tuple[Sequence[str] | None, Sequence[str] | None],
+    texts: Texts,
     seed: int,
     progress: Progress,
 ) -> Scorers:
@@ -42,29 +69,24 @@ def with_further(
         recipe: names the others.
         corpus: to learn from.
         arrays: vectors of the trained encoder.
-        texts: of all documents of the data set, and of the labels; None where there are tokens
-            alone.
+        texts: of documents and labels.
         seed: of the labels drawn to compare with.
         progress: told what is done.
     """
     reading = _reading(recipe)
     if SHORTLIST in recipe.fusion.scorers:
         scorers = replace(scorers, shortlist=shortlist_of(corpus, arrays, recipe, seed))
-    if NEIGHBOURS in recipe.fusion.scorers and NEIGHBOURS not in reading:
-        votes = _votes(ExactIndex(arrays.documents), corpus, recipe)
+    if NEIGHBOURS in recipe.fusion.scorers:
+        index = ExactIndex(arrays.documents)
+        votes = _votes(index, corpus, recipe.further.neighbours, recipe.further.temperature)
         scorers = replace(scorers, neighbours=votes)
     if reading:
-        document_texts, label_texts = texts
-        assert document_texts is not None and label_texts is not None
         progress.note("the scorers that read words are fitted")
-        read = [document_texts[int(row)] for row in corpus.rows]
-        fit = _WordFit(read, label_texts, corpus, recipe, seed)
-        by_name = {name: fit(name) for name in reading}
-        scorers = replace(scorers, words=WordScorers(features=fit.features, by_name=by_name))
+        scorers = replace(scorers, words=_WordFit(texts, corpus, recipe, seed).all_of(reading))
     return scorers
 
 
-def check_texts(recipe: Recipe, texts: tuple[Sequence[str] | None, Sequence[str] | None]) -> None:
+def check_texts(recipe: Recipe, texts: Texts) -> None:
     """Refuse a recipe that reads the words of texts that are not there, before it trains.
 
     Raises:
@@ -80,61 +102,65 @@ def check_texts(recipe: Recipe, texts: tuple[Sequence[str] | None, Sequence[str]
 
 def _reading(recipe: Recipe) -> list[str]:
     """The scorers of a recipe that read words, in the order in which scorers are shown."""
-    words = {LABEL_WORDS, LINEAR, BM25, CENTROIDS}
-    if recipe.encoder.absent:
-        words.add(NEIGHBOURS)
-    return [name for name in SCORERS if name in words and name in recipe.fusion.scorers]
+    return [name for name in SCORERS if name in _READING and name in recipe.fusion.scorers]
 
 
 class _WordFit:
     """Fits the scorers that read words, over one set of features.
 
     Args:
-        documents: N texts.
-        label_texts: L texts.
-        corpus: with their labels.
+        texts: of all documents of the data set, and of its L labels.
+        corpus: the training documents, with their labels.
         recipe: numbers of the scorers.
         seed: of the labels drawn to compare with.
     """
 
-    def __init__(
-        self,
-        documents: Sequence[str],
-        label_texts: Sequence[str],
-        corpus: Corpus,
-        recipe: Recipe,
-        seed: int,
-    ) -> None:
-        self._corpus, self._recipe, self._seed = corpus, recipe, seed
-        self._label_texts = label_texts
-        self.features = TextFeatures.fit(documents, label_texts)
-        self._documents = self.features.transform(documents)
-        self._labels = self.features.transform(label_texts)
+    def __init__(self, texts: Texts, corpus: Corpus, recipe: Recipe, seed: int) -> None:
+        assert texts.documents is not None
+        assert texts.labels is not None
+        assert texts.titles is not None
+        self._corpus, self._choice, self._seed = corpus, recipe.further, seed
+        self._label_texts, self._titles = texts.labels, texts.titles
+        self._read = [texts.documents[int(row)] for row in corpus.rows]
+        self._features = TextFeatures.fit(self._read, texts.labels)
+        self._documents = self._features.transform(self._read)
+        self._labels = self._features.transform(texts.labels)
 
-    def __call__(self, name: str) -> WordScorer:
-        """The scorer of that name."""
-        choice = self._recipe.further
-        if name == NEIGHBOURS:
-            return _votes(WordIndex.over(self._documents), self._corpus, self._recipe)
+    def all_of(self, names: Sequence[str]) -> WordScorers:
+        """The scorers of some names."""
+        return WordScorers(
+            features=self._features,
+            by_name={name: self._scorer(name) for name in names if name != MENTIONS},
+            mentions=self._mentions() if MENTIONS in names else None,
+        )
+
+    def _mentions(self) -> Mentions:
+        return Mentions.fit(self._titles, self._read, self._corpus.labels, self._features)
+
+    def _scorer(self, name: str) -> WordScorer:
+        choice, truth = self._choice, self._corpus.labels
+        if name == WORD_NEIGHBOURS:
+            index = WordIndex.over(self._documents)
+            return _votes(index, self._corpus, choice.neighbours, choice.word_temperature)
         if name == LABEL_WORDS:
             return LabelSearch.over(self._labels)
         if name == BM25:
-            counts = self.features.word_counts(self._label_texts)
+            counts = self._features.word_counts(self._label_texts)
             return Bm25.over(counts, k1=choice.k1, b=choice.b)
-        truth = self._corpus.labels
         if name == CENTROIDS:
             return LabelSearch.over(centroids(self._documents, self._labels, truth))
         assert name == LINEAR
         fit = LinearFit(rounds=choice.rounds)
-        return fit(self._documents, self._labels, truth, self.features.groups, self._seed)
+        return fit(self._documents, self._labels, truth, self._features.groups, self._seed)
 
 
-def _votes(index: SearchT, corpus: Corpus, recipe: Recipe) -> NeighbourVotes[SearchT]:
-    choice = recipe.further
+def _votes(
+    index: SearchT, corpus: Corpus, neighbours: int, temperature: float
+) -> NeighbourVotes[SearchT]:
     return NeighbourVotes(
         index=index,
         labels=corpus.labels,
-        neighbours=choice.neighbours,
-        temperature=choice.temperature,
+        neighbours=neighbours,
+        temperature=temperature,
         rows=corpus.rows,
     )

@@ -62,7 +62,7 @@ function listed(title, rows) {
 const small = (text) => element("span", "muted", ` ${text}`);
 
 export function explained(why) {
-  const voters = why.voters.map((one) => [one.text ?? `document ${one.document}`, small(`alike by ${one.similarity.toFixed(2)}`)]);
+  const voters = why.voters.map((one) => [one.text ?? `document ${one.document}`, small(`${one.scorer === "neighbours" ? "alike" : "alike in words"} by ${one.similarity.toFixed(2)}`)]);
   const terms = (several) => several.map((term) => [term.text, small(signed(term.share))]);
   return [
     ...shares(why), ...meaning(why), ...words(why),
