@@ -8,6 +8,8 @@ import torch
 
 from dexa.kernels.device import on_triton
 
+_ROWS_IN_CACHE = 512  # of a table; what is computed of more would go to memory and back
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdamRates:
@@ -68,7 +70,7 @@ def adam_rows(
         names: int64 ``[U]``, what rounding knows the rows by; None for `rows`.
     """
     names = rows if names is None else names
-    table, first, second, updates = state
+    table = state[0]
     if on_triton(gradient) and gradient.dtype == table.dtype == torch.float32:
         from dexa.kernels import triton_rows
 
@@ -78,6 +80,21 @@ def adam_rows(
         there = rows >= 0
         gradient, names, rows = gradient[there], names[there], rows[there]
     gradient = gradient.to(table.dtype)
+    at_once = _ROWS_IN_CACHE if table.device.type == "cpu" else max(1, len(rows))
+    for some in zip(
+        rows.split(at_once), gradient.split(at_once), names.split(at_once), strict=True
+    ):
+        _adam_some(state, *some, rates)
+
+
+def _adam_some(
+    state: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    rows: torch.Tensor,
+    gradient: torch.Tensor,
+    names: torch.Tensor,
+    rates: AdamRates,
+) -> None:
+    table, first, second, updates = state
     updates[rows] += 1
     count = updates[rows].unsqueeze(1)
     mean = torch.lerp(gradient, first[rows].to(table.dtype), rates.beta1)
