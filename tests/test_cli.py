@@ -103,7 +103,7 @@ def test_train_with_a_recipe_file_and_nothing_to_resume(world, tmp_path: Path) -
         (["predict", "none", "--input", "-", "--output", "x.npz"], "none"),
         (["evaluate", "DATA"], "neither --model nor --predictions"),
         (["evaluate", "DATA", "--predictions", "none.npz"], "none.npz: no such file"),
-        (["evaluate", "DATA", "--predictions", "DATA/lbl.json.gz"], "cannot be read"),
+        (["evaluate", "DATA", "--predictions", "DATA/lbl.json.gz"], "not a sparse matrix"),
         (["evaluate", "DATA", "--model", "MODEL", "--report", "x.pdf"], "ends in .html"),
         (["encode", "MODEL", "--input", "-", "--output", "x.bin"], "ends in .npy"),
         (["info", "none"], "none: no such"),

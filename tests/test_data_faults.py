@@ -238,7 +238,7 @@ FAULTS = {
     ),
     # Prepared.
     "prepared, columns differ": Fault(
-        PREPARED, {"tst_X_Y.txt": "1 3\n0:1.0\n"}, "tst_X_Y.txt", 1, "3 columns; expected 2"
+        PREPARED, {"tst_X_Y.txt": "1 3\n0:1.0\n"}, "tst_X_Y.txt", 1, "3 labels; expected 2"
     ),
     "prepared, empty": Fault(PREPARED, {"trn_X_Y.txt": ""}, "trn_X_Y.txt", 1, "an empty file"),
     "prepared, old form": Fault(

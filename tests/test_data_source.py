@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dexa.data import DataWarning, Source, load_dataset, open_source
+from dexa.data import DataWarning, Source, convert, load_dataset, open_source
 from dexa.errors import DataError, InputError, MissingFileError
 
 
@@ -31,7 +31,7 @@ def test_prepared_form_has_no_texts(tmp_path: Path) -> None:
     assert (dataset.train.labels.shape, dataset.train.labels.nnz) == ((2, 3), 1)
     assert dataset.test.labels.toarray().tolist() == [[0, 0, 0.5]]
     assert dataset.test.filter_pairs.tolist() == [[0, 1]]
-    with pytest.raises(DataError, match="a prepared data set: it has tokens, but no texts"):
+    with pytest.raises(DataError, match="labels, with tokens or features, but no texts"):
         open_source(folder)
 
 
@@ -40,6 +40,63 @@ def test_prepared_form_keeps_the_fields_that_are_said(tmp_path: Path) -> None:
     (folder / "trn_X_Y.txt").unlink()
     dataset = load_dataset(folder, fields=["title"])
     assert (dataset.train, dataset.fields) == (None, ("title",))
+
+
+SINGLE = {"train.txt": "2 4 3\n0,2 0:0.5 3:1.0\n 2:1.0\n", "test.txt": "1 4 3\n1 1:0.25\n"}
+
+
+def write_single_files(folder: Path) -> Path:
+    folder.mkdir()
+    for name, content in SINGLE.items():
+        (folder / name).write_text(content)
+    (folder / "filter_labels_test.txt").write_text("0 2\n")
+    return folder
+
+
+def test_the_old_single_files_have_no_texts(tmp_path: Path) -> None:
+    folder = write_single_files(tmp_path / "EURLex")
+    dataset = load_dataset(folder)
+    assert (dataset.name, dataset.folder, dataset.label_texts) == ("EURLex", folder, None)
+    assert dataset.train is not None
+    assert dataset.test is not None
+    assert dataset.train.texts is dataset.test.texts is None
+    assert dataset.train.labels.toarray().tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert dataset.test.labels.toarray().tolist() == [[0, 1, 0]]
+    assert dataset.test.filter_pairs.tolist() == [[0, 2]]
+    for name, part in (("train.txt", "train"), ("test.txt", "test"), ("eurlex.dat", "train")):
+        (folder / "eurlex.dat").write_text(SINGLE["train.txt"])
+        alone = load_dataset(folder / name)
+        assert (alone.name, alone.folder, alone.n_labels) == (name, None, 3)
+        assert getattr(alone, {"train": "test", "test": "train"}[part]) is None
+        assert len(getattr(alone, part).filter_pairs) == 0
+    for path in (folder, folder / "train.txt"):
+        with pytest.raises(DataError, match="no texts.*dexa convert IN OUT --to matrices"):
+            open_source(path)
+    (folder / "test.txt").write_text("1 4 5\n1 1:0.25\n")
+    with pytest.raises(DataError, match=r"test\.txt:1: 5 labels; expected 3, as train\.txt has"):
+        load_dataset(folder)
+
+
+def test_texts_beside_the_old_single_files(tmp_path: Path) -> None:
+    """What the error says to do."""
+    folder = write_single_files(tmp_path / "EURLex")
+    convert(folder, tmp_path / "texts", "matrices")
+    for name, texts in (("trn_X", "a\nb\n"), ("tst_X", "c\n"), ("Y", "x\ny\nz\n")):
+        (tmp_path / "texts" / f"{name}.txt").write_text(texts)
+    dataset = load_dataset(tmp_path / "texts")
+    assert dataset.label_texts == ["x", "y", "z"]
+    assert dataset.test is not None
+    assert dataset.test.texts == ["c"]
+    assert dataset.test.filter_pairs.tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("content", ["one two three\n", "1 2\n", ""])
+def test_other_files_of_these_names_are_no_data_set(tmp_path: Path, content: str) -> None:
+    (tmp_path / "train.txt").write_text(content)
+    with pytest.raises(DataError, match="no data set in a form that is known"):
+        load_dataset(tmp_path)
+    with pytest.raises(DataError, match=r"train\.txt: a file that is no table"):
+        load_dataset(tmp_path / "train.txt")
 
 
 def test_raw_texts_come_before_prepared_files(tmp_path: Path) -> None:

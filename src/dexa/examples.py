@@ -8,6 +8,7 @@ import numpy as np
 
 from dexa import metrics
 from dexa.data import Dataset
+from dexa.data.dataset import ADD_TEXTS
 from dexa.encoders import TextEncoder
 from dexa.errors import DataError
 from dexa.preparation import are_tokens_of, prepared_tokens
@@ -93,7 +94,7 @@ def tokens_of(
     if texts["lbl"] is None:
         raise DataError(
             "neither label texts nor token files that fit the encoder and the label files",
-            do="prepare the data set with this encoder",
+            do=f"prepare the data set with this encoder, from its texts; {ADD_TEXTS}",
             path=dataset.folder,
         )
     progress.note("texts are tokenised; `dexa prepare` does that once and for all")

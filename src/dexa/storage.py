@@ -185,3 +185,5 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"not JSON: {error.msg}", expected="a JSON file", path=path, line=error.lineno
         ) from error
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond Python's limits
+        raise DataError(f"not JSON: {error}", expected="a JSON file", path=path) from error

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dexa.errors import DataError, MissingFileError
+from dexa.errors import DataError
 
 if TYPE_CHECKING:
     from dexa.types import TopK
@@ -84,21 +83,13 @@ def read_predictions(path: Path, shape: tuple[int, int], k: int) -> TopK:
         MissingFileError: there is no such file.
         DataError: it is no such matrix, or of another shape.
     """
-    from scipy.sparse import csr_array, load_npz
-
+    from dexa.data.files import opened
+    from dexa.data.npz import load_sparse
     from dexa.metrics import top_k
     from dexa.metrics.matrices import shape_of
 
-    try:
-        matrix = csr_array(load_npz(path))
-    except FileNotFoundError as error:
-        raise MissingFileError("no such file", expected="predictions", path=path) from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"cannot be read: {error}",
-            expected="a sparse matrix written by scipy.sparse.save_npz",
-            path=path,
-        ) from error
+    with opened(path) as file:
+        matrix = load_sparse(file, path)
     if (given := shape_of(matrix)) != shape:
         raise DataError(
             f"{given[0]} × {given[1]} scores",

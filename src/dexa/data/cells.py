@@ -6,6 +6,7 @@ the cells of the columns asked for.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ TABLE_SUFFIXES = (*_CSV, ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 # The csv module refuses texts above 128 KB unless told otherwise, and only as a global setting.
 _LONGEST_CELL = 2**31 - 1
+
+_BROKEN_PARQUET = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError)
 
 
 def is_table(path: Path) -> bool:
@@ -153,14 +156,17 @@ def _parquet_cells(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tu
                 for cells in zip(*(batch[column].to_pylist() for column in columns), strict=True):
                     number += 1
                     yield number, cells
-        except (pa.ArrowException, OSError) as error:
+        except _BROKEN_PARQUET as error:
             raise _broken_parquet(path, error, number + 1) from error
 
 
-def _parquet(path: Path) -> pq.ParquetFile:
+@contextlib.contextmanager
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """A file whose errors name it; a broken one may be found out late."""
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except _BROKEN_PARQUET as error:
         raise _broken_parquet(path, error, 1) from error
 
 

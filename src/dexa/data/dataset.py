@@ -20,6 +20,13 @@ Labels: TypeAlias = Sequence[Sequence[int]] | Sequence[Sequence[str]] | sparray 
 """The labels of documents: a list of ids or of label texts each, or a sparse matrix ``[N, L]``."""
 
 
+ADD_TEXTS = (
+    "put them beside the matrices, one a line, as trn_X.txt, tst_X.txt and Y.txt; of the old single "
+    "files, `dexa convert IN OUT --to matrices` makes trn_X_Y.txt and tst_X_Y.txt"
+)
+"""How a data set without texts comes by them."""
+
+
 def no_pairs() -> NDArray[np.int64]:
     """Filter pairs ``[0, 2]`` of a part that has none."""
     return np.empty((0, 2), np.int64)
@@ -41,7 +48,7 @@ class Split:
     Attributes:
         labels: float32 ``[N, L]``, indices sorted, none repeated; the values are relevances, 1
             where none are given.
-        texts: the N texts; None when only prepared tokens exist.
+        texts: the N texts; None where there are tokens or features alone.
         filter_pairs: int64 ``[F, 2]``, document and label: never true, removed from predictions.
     """
 
@@ -80,11 +87,11 @@ class Dataset:
         name: its folder's name, or what the user called it.
         train: the documents to learn from.
         test: the documents to evaluate on.
-        label_texts: the L label texts; None when only prepared tokens exist.
+        label_texts: the L label texts; None where there are tokens or features alone.
         label_titles: what the L labels are called, the first field of their texts; None where that
             is the whole text.
         folder: where it was read from; None for lists in memory.
-        fields: the fields that make up a text; empty when only prepared tokens exist.
+        fields: the fields that make up a text; empty where there are none.
     """
 
     name: str

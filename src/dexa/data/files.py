@@ -7,7 +7,10 @@ import contextlib
 import gzip
 import io
 import json
+import struct
+import tokenize
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,25 @@ from typing import IO, Any
 import pyarrow as pa
 
 from dexa.errors import DataError, MissingFileError
+
+
+BROKEN_ARRAYS = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy, SciPy and zipfile raise for files that are broken, cut short or of something else."""
 
 
 class DataWarning(UserWarning):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from scipy.sparse import csr_array
 
+from dexa.data.cells import is_table
 from dexa.data.dataset import Split
 from dexa.data.features import TextFeatures
 from dexa.data.filters import filter_file, read_filter_pairs
@@ -16,7 +17,13 @@ from dexa.data.lines import DEXML, LINES, RAW_TEXT
 from dexa.data.matrix import read_label_matrix, read_matrix, shape_of, write_matrix
 from dexa.data.npz import read_label_npz, read_npz, write_npz
 from dexa.data.rows import SPLITS, SplitName
-from dexa.data.single_file import is_single_file, read_single_file, write_single_file
+from dexa.data.single_file import (
+    SINGLE_FILES,
+    is_single_file,
+    read_single_file,
+    split_of,
+    write_single_file,
+)
 from dexa.data.source import load_dataset
 from dexa.data.vectors import read_vocabulary, write_vocabulary
 from dexa.data.writing import (
@@ -29,7 +36,6 @@ from dexa.data.writing import (
 from dexa.errors import DataError, InputError, MissingFileError
 from dexa.storage import atomic_folder
 
-_SINGLE_FILES: dict[SplitName, str] = {"trn": "train.txt", "tst": "test.txt"}
 _VOCABULARY = "Xf.txt"
 _LABEL_FEATURES = "lbl_X_Xf"
 _SUFFIXES = (".txt", ".npz")
@@ -108,7 +114,7 @@ def convert(
             else:
                 write_lines(dataset, draft, _LINE_FORMS[form])
         return
-    has_features = source.suffix == ".txt" if source.is_file() else any(_places(source))
+    has_features = not is_table(source) if source.is_file() else any(_places(source))
     featured = _read_features(source) if has_features else _features_of_texts(source, fields)
     with atomic_folder(target) as draft:
         _write_features(featured, draft, form)
@@ -143,10 +149,10 @@ class _Place(NamedTuple):
 
 def _places(source: Path) -> Iterator[_Place]:
     if source.is_file():
-        yield _Place("tst" if source.name.startswith(("test", "tst")) else "trn", source, None)
+        yield _Place(split_of(source), source, None)
         return
     for split in SPLITS:
-        single = source / _SINGLE_FILES[split]
+        single = source / SINGLE_FILES[split]
         if features := _matrix_file(source, f"{split}_X_Xf"):
             labels = _matrix_file(source, f"{split}_X_Y")
             if labels is None:
@@ -268,7 +274,7 @@ def _write_features(featured: _Featured, folder: Path, form: Form) -> None:
     suffix = ".npz" if form is Form.npz else ".txt"
     for name, split in featured.splits.items():
         if form is Form.single:
-            write_single_file(folder / _SINGLE_FILES[name], featured.features[name], split.labels)
+            write_single_file(folder / SINGLE_FILES[name], featured.features[name], split.labels)
         else:
             write(folder / f"{name}_X_Xf{suffix}", featured.features[name])
             write(folder / f"{name}_X_Y{suffix}", split.labels)

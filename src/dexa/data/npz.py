@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 
-from dexa.data.files import opened
+from dexa.data.files import BROKEN_ARRAYS, opened
 from dexa.data.matrix import canonical_csr, shape_of, writable_csr
 from dexa.errors import DataError
 from dexa.storage import atomic_file
 
-# What NumPy, SciPy and zipfile raise for archives that are broken, cut short or of something else.
-_BROKEN = (
-    EOFError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+def load_sparse(file: IO[bytes], path: Path) -> csr_array:
+    """The numbers that `scipy.sparse.save_npz` wrote, in the type they have, their places checked.
+
+    Nothing in the archive is ever unpickled.
+
+    Raises:
+        DataError: it is no such matrix, or an index is out of range.
+    """
+    try:
+        matrix = csr_array(load_npz(file))
+        matrix.check_format(full_check=True)
+        if matrix.dtype.kind not in "fiub":
+            raise TypeError(f"values of type {matrix.dtype}")
+    except BROKEN_ARRAYS as error:
+        raise DataError(
+            f"not a sparse matrix: {str(error).splitlines()[0] if str(error) else error!r}",
+            expected="an archive written by scipy.sparse.save_npz",
+            path=path,
+        ) from error
+    return matrix
 
 
 def read_npz(path: str | Path) -> csr_array:
     """Read a sparse matrix that `scipy.sparse.save_npz` wrote, in any of its formats.
-
-    Nothing in the archive is ever unpickled.
 
     Returns:
         float32 ``[rows, cols]``, indices sorted in each row and repeated ones summed; a stored 0
@@ -53,18 +53,8 @@ def read_npz(path: str | Path) -> csr_array:
     """
     path = Path(path)
     with opened(path) as file:
-        try:
-            matrix = csr_array(load_npz(file))
-            matrix.check_format(full_check=True)
-            if matrix.dtype.kind not in "fiub":
-                raise TypeError(f"values of type {matrix.dtype}")
-            values = matrix.data.astype(np.float64)
-        except _BROKEN as error:
-            raise DataError(
-                f"not a sparse matrix: {str(error).splitlines()[0] if str(error) else error!r}",
-                expected="an archive written by scipy.sparse.save_npz",
-                path=path,
-            ) from error
+        matrix = load_sparse(file, path)
+    values = matrix.data.astype(np.float64)
     with np.errstate(over="ignore"):
         matrix = csr_array((values.astype(np.float32), matrix.indices, matrix.indptr), matrix.shape)
     matrix.sum_duplicates()

@@ -38,8 +38,12 @@ from dexa.data.matrix import (
     shape_of,
     writable_csr,
 )
+from dexa.data.rows import SplitName
 from dexa.errors import DataError
 from dexa.storage import atomic_file
+
+SINGLE_FILES: dict[SplitName, str] = {"trn": "train.txt", "tst": "test.txt"}
+"""What the files of a folder are called."""
 
 _HEADER = "documents features labels"
 _HINTS = {2: "this looks like one matrix alone; read it with read_matrix"}
@@ -62,13 +66,28 @@ class SingleFile(NamedTuple):
 
 
 def is_single_file(path: Path) -> bool:
-    """Whether the first line of a text file that is no comment has three words."""
+    """Whether the first line of a text file that is no comment is three integers."""
     with line_reader(path) as reader:
         while line := reader.read_line():
             content, comment, _ = line.partition(b"#")
             if content.strip() or not comment:
-                return len(content.split()) == 3
+                words = content.split()
+                return len(words) == 3 and all(word.isdigit() for word in words)
     return False
+
+
+def single_files(path: Path) -> dict[SplitName, Path]:
+    """The parts of a data set in the old form: a file, or those of a folder; none of other forms."""
+    if path.is_file():
+        files = {split_of(path): path}
+    else:
+        files = {split: path / name for split, name in SINGLE_FILES.items()}
+    return {split: file for split, file in files.items() if file.is_file() and is_single_file(file)}
+
+
+def split_of(path: Path) -> SplitName:
+    """The part that a file alone is: train, unless its name begins with ``test`` or ``tst``."""
+    return "tst" if path.name.startswith(("test", "tst")) else "trn"
 
 
 def read_single_file(path: str | Path) -> SingleFile:

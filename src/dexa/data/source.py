@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from dexa.data.cells import TABLE_SUFFIXES, is_table
-from dexa.data.dataset import Dataset, Split, default_fields
+from dexa.data.dataset import ADD_TEXTS, Dataset, Split, default_fields
 from dexa.data.filters import filter_file, read_filter_pairs
 from dexa.data.lines import LINE_FIELDS, LINES, LineSource, layout_of
-from dexa.data.matrix import canonical_csr, label_matrix_shape, read_label_matrix
+from dexa.data.matrix import canonical_csr, read_label_matrix, shape_of
 from dexa.data.raw import RawSource, raw_file
 from dexa.data.rows import SPLITS, Source, SplitName
+from dexa.data.single_file import read_single_file, single_files
 from dexa.data.tables import TableSource, split_tables, table_file
 from dexa.errors import DataError, InputError, MissingFileError
 
@@ -51,6 +53,10 @@ def open_source(
     name = _name(path)
     if not path.exists():
         raise MissingFileError("no such folder or file", expected=_FORMS, path=path)
+    if _has_no_texts(path):
+        raise DataError(
+            "labels, with tokens or features, but no texts", expected=_FORMS, do=ADD_TEXTS, path=path
+        )
     if path.is_file():
         return _single_table(path, chosen or (text_column,), labels_column)
     if any(raw_file(path, split) for split in SPLITS):
@@ -71,13 +77,6 @@ def open_source(
             fields=chosen or (text_column,),
             labels_column=labels_column,
         )
-    if _is_prepared(path):
-        raise DataError(
-            "a prepared data set: it has tokens, but no texts",
-            expected=_FORMS,
-            do="give the folder with the texts",
-            path=path,
-        )
     raise DataError(
         "no data set in a form that is known",
         expected=_FORMS,
@@ -95,8 +94,9 @@ def load_dataset(
 ) -> Dataset:
     """Read a data set into memory.
 
-    Takes what `open_source` does, and the prepared form (``trn_X_Y.txt``, ``tst_X_Y.txt`` beside
-    token arrays, which are not read here): its texts and label texts are None.
+    Takes what `open_source` does, and forms that have labels but no texts, whose tokens or features
+    are not read here: the prepared form (``trn_X_Y.txt``, ``tst_X_Y.txt``) and the old single files
+    (``train.txt``, ``test.txt``, or one of them). Their texts and label texts are None.
 
     Raises:
         MissingFileError: as `open_source`.
@@ -104,8 +104,8 @@ def load_dataset(
         InputError: as `open_source`.
     """
     path = Path(path)
-    if path.is_dir() and _has_no_texts(path) and _is_prepared(path):
-        return _load_prepared(path, _checked_fields(fields) or ())
+    if _has_no_texts(path):
+        return _load_labels(path, _checked_fields(fields) or ())
     source = open_source(path, fields=fields, text_column=text_column, labels_column=labels_column)
     titles = source.label_titles()
     return Dataset(
@@ -150,35 +150,48 @@ def _single_table(path: Path, fields: tuple[str, ...], labels_column: str) -> So
     )
 
 
-def _has_no_texts(folder: Path) -> bool:
-    has_raw = any(raw_file(folder, split) for split in SPLITS)
-    return not has_raw and layout_of(folder) is None and not split_tables(folder)
+def _has_no_texts(path: Path) -> bool:
+    """Whether a path holds labels of documents, but no texts."""
+    if path.is_file():
+        return not is_table(path) and bool(single_files(path))
+    if any(raw_file(path, split) for split in SPLITS) or layout_of(path) or split_tables(path):
+        return False
+    return _is_prepared(path) or bool(single_files(path))
 
 
 def _is_prepared(folder: Path) -> bool:
     return any(LINES.matrix_file(folder, split).exists() for split in SPLITS)
 
 
-def _load_prepared(folder: Path, fields: tuple[str, ...]) -> Dataset:
+def _load_labels(path: Path, fields: tuple[str, ...]) -> Dataset:
+    """The labels of a form without texts; filters go with a folder."""
+    folder, files, read = None, single_files(path), _labels_of_single_file
+    if path.is_dir():
+        folder = path
+        if _is_prepared(path):
+            matrices = {split: LINES.matrix_file(path, split) for split in SPLITS}
+            files = {split: file for split, file in matrices.items() if file.exists()}
+            read = read_label_matrix
     splits: dict[SplitName, Split] = {}
-    for split in SPLITS:
-        path = LINES.matrix_file(folder, split)
-        if not path.exists():
-            continue
-        n_documents, n_labels = label_matrix_shape(path)
-        pairs = read_filter_pairs(filter_file(folder, split), n_documents, n_labels)
-        splits[split] = Split(labels=read_label_matrix(path), texts=None, filter_pairs=pairs)
+    for split, file in files.items():
+        labels = read(file)
+        pairs = read_filter_pairs(folder and filter_file(folder, split), *shape_of(labels))
+        splits[split] = Split(labels=labels, texts=None, filter_pairs=pairs)
     train, test = splits.get("trn"), splits.get("tst")
     if train is not None and test is not None and train.n_labels != test.n_labels:
         raise DataError(
-            f"{test.n_labels} columns",
-            expected=f"{train.n_labels}, as {LINES.matrix_file(folder, 'trn').name} has",
-            path=LINES.matrix_file(folder, "tst"),
+            f"{test.n_labels} labels",
+            expected=f"{train.n_labels}, as {files['trn'].name} has",
+            path=files["tst"],
             line=1,
         )
     return Dataset(
-        name=_name(folder), train=train, test=test, label_texts=None, folder=folder, fields=fields
+        name=_name(path), train=train, test=test, label_texts=None, folder=folder, fields=fields
     )
+
+
+def _labels_of_single_file(path: Path) -> csr_array:
+    return read_single_file(path).labels
 
 
 def _load_split(source: Source, split: SplitName) -> Split | None:

@@ -211,7 +211,7 @@ def _keys_of_string(cell: str, path: Path, line: int) -> list[str]:
     if cell.startswith("["):
         try:
             items = json.loads(cell)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"labels {shown(cell)} are not JSON: {error}",
                 expected='a list such as ["a", "b"]',

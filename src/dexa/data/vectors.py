@@ -13,7 +13,7 @@ import pyarrow.csv as pc_csv
 from numpy.typing import NDArray
 
 from dexa.data.blocks import fail, line_reader, read_counts, shown_bytes
-from dexa.data.files import opened, text_lines
+from dexa.data.files import BROKEN_ARRAYS, opened, text_lines
 from dexa.errors import DataError
 from dexa.storage import atomic_file
 
@@ -159,7 +159,7 @@ def read_dense(path: str | Path) -> NDArray[np.float32]:
     with opened(path) as file:
         try:
             array = np.load(file, allow_pickle=False)
-        except (ValueError, EOFError, MemoryError, SyntaxError, OverflowError) as error:
+        except BROKEN_ARRAYS as error:
             raise DataError(
                 f"not a whole .npy file: {error}", expected="an array of numbers", path=path
             ) from error

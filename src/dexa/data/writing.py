@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dexa.data.dataset import Dataset, Split
+from dexa.data.dataset import ADD_TEXTS, Dataset, Split
 from dexa.data.filters import write_filter_pairs
 from dexa.data.lines import LINES, Layout
 from dexa.data.matrix import write_matrix
@@ -84,7 +84,10 @@ def required_texts(dataset: Dataset, texts: Sequence[str] | None) -> Sequence[st
     """
     if texts is None:
         raise DataError(
-            f"data set {dataset.name} has no texts", expected="texts", path=dataset.folder
+            f"data set {dataset.name} has no texts",
+            expected="texts",
+            do=ADD_TEXTS,
+            path=dataset.folder,
         )
     return texts
 

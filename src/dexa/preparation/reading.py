@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dexa.data import Dataset
+from dexa.data.files import BROKEN_ARRAYS
 from dexa.data.lines import layout_of
 from dexa.data.matrix import matrix_shape
 from dexa.data.raw import raw_file
@@ -166,7 +167,7 @@ def _load(path: Path) -> NDArray[Any]:
     """A matrix of integers, mapped into memory."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except BROKEN_ARRAYS as error:
         raise DataError(
             f"not a whole .npy file: {error}", do="prepare the data set again", path=path
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from dexa.data.dataset import ADD_TEXTS
 from dexa.errors import DataError
 from dexa.index import ExactIndex
 from dexa.lexical import (
@@ -94,9 +95,9 @@ def check_texts(recipe: Recipe, texts: Texts) -> None:
     """
     if _reading(recipe) and None in texts:
         raise DataError(
-            "token files alone",
+            "a data set without texts",
             expected="texts, for the scorers that read words",
-            do="give the texts, or take a recipe that reads tokens alone, such as dexa",
+            do=f"{ADD_TEXTS}; or take a recipe that reads tokens alone, such as dexa",
         )
 
 
