@@ -346,6 +346,14 @@ FAULTS = {
         1,
         "not Parquet",
     ),
+    "parquet, the name of a column is no UTF-8": Fault(
+        PARQUET,
+        {"train.parquet": TABLE.replace(b"labels", b"\x9babels")},
+        "train.parquet",
+        1,
+        "not Parquet: 'utf-8' codec",
+    ),
+    "csv, a cell nested too deep": csv(f"text,labels\na,{'[' * 99_999}\n", 2, "are not JSON"),
     "parquet, a folder": Fault(
         PARQUET, {"train.parquet": FOLDER}, "train.parquet", 1, "not Parquet"
     ),

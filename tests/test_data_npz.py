@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from scipy.sparse import coo_array, csc_array, csr_array, load_npz, save_npz
 
+from dexa.cli.predictions import read_predictions
 from dexa.data import read_matrix, read_npz, write_matrix, write_npz
 from dexa.errors import DataError, MissingFileError
 from test_data_matrix import ROWS, entries, matrix_of
@@ -82,6 +83,15 @@ def arrays(**changes: Any) -> bytes:
     return out.getvalue()
 
 
+def packed_and_broken() -> bytes:
+    """An archive whose compressed parts cannot be unpacked."""
+    out = io.BytesIO()
+    save_npz(out, csr_array(np.eye(2)))
+    content = out.getvalue()
+    start = content.index(b"indices.npy") + len("indices.npy") + 20
+    return content[:start] + b"\xff" * 20 + content[start + 20 :]
+
+
 def saved(array: np.ndarray) -> bytes:
     out = io.BytesIO()
     np.save(out, array)
@@ -94,6 +104,7 @@ def saved(array: np.ndarray) -> bytes:
         b"",
         b"0:1.0\n",
         arrays()[:-30],
+        packed_and_broken(),
         saved(np.eye(2)),
         arrays(format=None),
         arrays(format=np.array(b"xyz")),
@@ -112,9 +123,10 @@ def saved(array: np.ndarray) -> bytes:
 def test_what_is_no_matrix(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.npz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"m\.npz: not a sparse matrix") as caught:
-        read_npz(path)
-    assert caught.value.path == path
+    for read in (read_npz, lambda path: read_predictions(path, (2, 2), 1)):
+        with pytest.raises(DataError, match=r"m\.npz: not a sparse matrix") as caught:
+            read(path)
+        assert caught.value.path == path
 
 
 def test_any_change_is_read_or_one_error(tmp_path: Path) -> None:

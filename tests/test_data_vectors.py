@@ -133,6 +133,7 @@ def archive() -> bytes:
     [
         (b"", "not a whole .npy file"),
         (b"1 2\na 1 2\n", "not a whole .npy file"),
+        (np.lib.format.magic(1, 0) + b"\x0a\x00{'descr': \n", "not a whole .npy file"),
         (np.ones(3), r"float64 of shape \[3\]"),
         (np.array([["a"]]), "<U1 of shape"),
         (np.array([[{}]], object), "not a whole .npy file"),

@@ -108,6 +108,30 @@ def test_blocks_hold_all_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(visits.nonzero()[0]) > 40
 
 
+@pytest.mark.gpu
+def test_a_gpu_walks_as_a_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same draws: from a seed, each kind of device draws numbers of its own."""
+    random = np.random.default_rng(0)
+    dense = random.random((400, 300)) < 0.02
+    dense[:, :3] |= random.random((400, 3)) < 0.3  # three labels are frequent
+    dense[:, 7] = False
+    labels = csr_array(dense.astype(np.float32))
+    draws = torch.rand(64, 3, 300)
+    graphs = []
+    for place in ("cpu", "cuda"):
+        rows = iter(draws)
+        with monkeypatch.context() as patch:
+            patch.setitem(module._BLOCK_VISITS, place, 100 * 16)  # several blocks of walks
+            patch.setattr(
+                torch,
+                "rand",
+                lambda _, count, *, device, rows=rows, **_generator: next(rows)[:, :count].to(device),
+            )
+            graphs.append(random_walk_graph(labels, steps=16, top_k=5, seed=0, device=place))
+    assert np.array_equal(graphs[0].toarray(), graphs[1].toarray())
+    assert graphs[0].nnz > 900
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_visits_follow_the_probabilities(device: str) -> None:
     """Document 0 has the labels 0 and 1, document 1 has 0 and 2, document 2 has 0 alone."""

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from dexa.data import Row, load_dataset, open_source, write_matrix
+from dexa.data import Row, convert, load_dataset, open_source, write_matrix
 from dexa.encoders import open_tokenizer
 from dexa.errors import DataError, InputError, RecipeError, StorageError
 from dexa.preparation import prepare, prepared_tokens, streams, writing
@@ -189,6 +189,31 @@ def test_one_text_a_line(folder: Path, encoder: str, tmp_path: Path) -> None:
     elsewhere = prepare(lines, encoder=encoder, max_length=LENGTH, output=tmp_path / "out")
     assert "trn_X_Y.txt" in elsewhere["outputs"]
     assert (tmp_path / "out" / "tst_X_Y.txt").read_bytes() == before["tst_X_Y.txt"]
+
+
+@pytest.mark.parametrize("form", ["dexml", "oak", "archives"])
+def test_texts_in_a_folder_of_their_own(
+    folder: Path, encoder: str, tmp_path: Path, form: str
+) -> None:
+    other = tmp_path / "other" / folder.name
+    convert(folder, other, "oak" if form == "archives" else form)
+    if form == "archives":
+        for split in ("trn", "tst"):
+            convert(other / f"{split}_X_Y.txt", other / f"{split}_X_Y.npz")
+            (other / f"{split}_X_Y.txt").unlink()
+    texts = {"dexml": "raw/trn_X.txt"}.get(form, "raw_data/train.raw.txt")
+    facts = prepare(other, encoder=encoder, max_length=LENGTH)
+    assert texts in facts["inputs"]
+    assert ("trn_X_Y.txt" in facts["outputs"]) == (form == "dexml")
+    heard = Heard()
+    assert prepare(other, encoder=encoder, max_length=LENGTH, progress=heard) == facts
+    assert heard.steps == 0
+    (other / texts).write_text((other / texts).read_text().replace("a", "e"))
+    tokenizer = open_tokenizer(encoder, max_length=LENGTH)
+    assert prepared_tokens(other, tokenizer, ("text",), progress=heard) is None
+    assert f"{texts} has changed" in heard.notes[-1]
+    assert prepare(other, encoder=encoder, max_length=LENGTH) != facts
+    assert prepared_tokens(other, tokenizer, ("text",)) is not None
 
 
 def test_a_single_table(encoder: str, tmp_path: Path) -> None:

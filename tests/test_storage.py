@@ -214,7 +214,13 @@ def test_a_json_file_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b'{"a": 1,\n"b": }', r"value\.json:2: not JSON"), (b"", r":1: not JSON"), (b"\xff", "UTF-8")],
+    [
+        (b'{"a": 1,\n"b": }', r"value\.json:2: not JSON"),
+        (b"", r":1: not JSON"),
+        (b"\xff", "UTF-8"),
+        (b"[" * 99_999, "not JSON: maximum recursion"),
+        (b"1" * 9_999, "not JSON: Exceeds the limit"),
+    ],
 )
 def test_a_json_file_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "value.json"

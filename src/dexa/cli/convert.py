@@ -19,6 +19,7 @@ class To(StrEnum):
     lines = "lines"
     dexml = "dexml"
     raw_text = "raw-text"
+    oak = "oak"
     matrices = "matrices"
     npz = "npz"
     single = "single"
@@ -45,9 +46,8 @@ def convert(
     to: Annotated[
         To | None,
         typer.Option(
-            help="The form of the folder: raw (JSON lines), lines, dexml or raw-text (one text a "
-            "line, under the names of three tools), matrices "
-            "(features and labels as text), npz (as archives), single (the old form).",
+            help="The form of the folder: raw (JSON lines), lines, dexml, raw-text or oak (one "
+            "text a line, under the names of four tools), matrices (features and labels as text), npz (as archives), single (the old form).",
             show_default=False,
         ),
     ] = None,

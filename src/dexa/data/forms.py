@@ -13,9 +13,9 @@ from dexa.data.cells import is_table
 from dexa.data.dataset import Split
 from dexa.data.features import TextFeatures
 from dexa.data.filters import filter_file, read_filter_pairs
-from dexa.data.lines import DEXML, LINES, RAW_TEXT
-from dexa.data.matrix import read_label_matrix, read_matrix, shape_of, write_matrix
-from dexa.data.npz import read_label_npz, read_npz, write_npz
+from dexa.data.lines import DEXML, LINES, OAK, RAW_TEXT
+from dexa.data.matrix import read_matrix, shape_of, write_matrix
+from dexa.data.npz import read_labels, read_npz, write_npz
 from dexa.data.rows import SPLITS, SplitName
 from dexa.data.single_file import (
     SINGLE_FILES,
@@ -52,6 +52,8 @@ class Form(StrEnum):
     """``raw/trn_X.txt``, ``raw/tst_X.txt``, ``raw/Y.txt``, ``Y.trn.npz``, ``Y.tst.npz``."""
     raw_text = "raw-text"
     """``trn.raw.txt``, ``tst.raw.txt``, ``lbl.raw.txt``, ``trn_X_Y.txt``, ``tst_X_Y.txt``."""
+    oak = "oak"
+    """``raw_data/{train,test,label}.raw.txt``, ``trn_X_Y.txt``, ``tst_X_Y.txt``."""
     matrices = "matrices"
     """``trn_X_Xf.txt`` and ``trn_X_Y.txt``, ``tst_X_Xf.txt`` and ``tst_X_Y.txt``."""
     npz = "npz"
@@ -60,7 +62,7 @@ class Form(StrEnum):
     """``train.txt``, ``test.txt``: features and labels in one file."""
 
 
-_LINE_FORMS = {Form.lines: LINES, Form.dexml: DEXML, Form.raw_text: RAW_TEXT}
+_LINE_FORMS = {Form.lines: LINES, Form.dexml: DEXML, Form.raw_text: RAW_TEXT, Form.oak: OAK}
 
 
 class _Featured(NamedTuple):
@@ -214,7 +216,7 @@ def _read_features(source: Path) -> _Featured:
         if label_path is None:
             features[split], labels = _read_single(path)
         else:
-            features[split], labels = _read(path), _read_labels(label_path)
+            features[split], labels = _read(path), read_labels(label_path)
         n_rows, (n_documents, n_labels) = shape_of(features[split])[0], shape_of(labels)
         if n_rows != n_documents:
             raise DataError(
@@ -249,12 +251,6 @@ def _read_single(path: Path) -> tuple[csr_array, csr_array]:
 
 def _read(path: Path) -> csr_array:
     return read_npz(path) if path.suffix == ".npz" else read_matrix(path)
-
-
-def _read_labels(path: Path) -> csr_array:
-    if path.suffix != ".npz":
-        return read_label_matrix(path)
-    return read_label_npz(path)
 
 
 def _features_of_texts(source: Path, fields: Sequence[str] | None) -> _Featured:

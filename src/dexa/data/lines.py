@@ -18,15 +18,19 @@ from dexa.data.rows import SPLITS, Row, Source, SplitName
 from dexa.errors import DataError, MissingFileError
 
 LINE_FIELDS = ("text",)
+_WORDS: dict[SplitName, str] = {"trn": "train", "tst": "test"}
 
 
 class Layout(NamedTuple):
-    """What the files are called; ``{}`` stands for the part, ``trn`` or ``tst``.
+    """What the files are called.
+
+    ``{}`` stands for the part, ``trn`` or ``tst``, and ``{word}`` for ``train`` or ``test``.
 
     Attributes:
         documents: texts of documents.
         labels: texts of labels.
-        pairs: the labels of documents, a matrix as text or as an archive.
+        pairs: the labels of documents, a matrix as text, for which an archive may stand, or as an
+            archive.
         latin_1: whether texts are latin-1; else UTF-8.
     """
 
@@ -37,11 +41,13 @@ class Layout(NamedTuple):
 
     def text_file(self, folder: Path, split: SplitName) -> Path:
         """The documents of a part."""
-        return folder / self.documents.format(split)
+        return folder / self.documents.format(split, word=_WORDS[split])
 
     def matrix_file(self, folder: Path, split: SplitName) -> Path:
-        """The labels of a part."""
-        return folder / self.pairs.format(split)
+        """The labels of a part, as text unless there is an archive alone."""
+        path = folder / self.pairs.format(split)
+        archive = path.with_suffix(".npz")
+        return archive if archive.exists() and not path.exists() else path
 
     def lines(self, path: Path) -> Iterator[tuple[int, str]]:
         """Numbered lines of one of the files with texts."""
@@ -51,7 +57,8 @@ class Layout(NamedTuple):
 LINES = Layout("{}_X.txt", "Y.txt", "{}_X_Y.txt")
 DEXML = Layout("raw/{}_X.txt", "raw/Y.txt", "Y.{}.npz")
 RAW_TEXT = Layout("{}.raw.txt", "lbl.raw.txt", "{}_X_Y.txt", latin_1=True)
-LAYOUTS = (LINES, DEXML, RAW_TEXT)
+OAK = Layout("raw_data/{word}.raw.txt", "raw_data/label.raw.txt", "{}_X_Y.txt")
+LAYOUTS = (LINES, DEXML, RAW_TEXT, OAK)
 
 
 def layout_of(folder: Path) -> Layout | None:
@@ -82,6 +89,12 @@ class LineSource(Source):
         super().__init__(
             name=name, folder=folder, fields=LINE_FIELDS, splits=splits, n_labels=n_labels
         )
+
+    def files(self) -> list[Path]:
+        """The files that hold texts and labels, filters excepted."""
+        lay, folder = self._layout, self.folder
+        texts = [lay.text_file(folder, split) for split in self.splits]
+        return [self._labels, *texts, *(lay.matrix_file(folder, split) for split in self.splits)]
 
     def n_documents(self, split: SplitName) -> int:
         """Number of documents: rows of the part's matrix."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 
 from dexa.data.files import BROKEN_ARRAYS, opened
-from dexa.data.matrix import canonical_csr, shape_of, writable_csr
+from dexa.data.matrix import canonical_csr, read_label_matrix, shape_of, writable_csr
 from dexa.errors import DataError
 from dexa.storage import atomic_file
 
@@ -89,6 +89,16 @@ def read_label_npz(path: str | Path) -> csr_array:
         raise DataError("negative relevances", expected="numbers of at least 0", path=path)
     labels.eliminate_zeros()
     return labels
+
+
+def read_labels(path: Path) -> csr_array:
+    """The labels of documents in a matrix as text or as an archive, as its name says.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: as `read_label_npz` and `read_label_matrix`.
+    """
+    return read_label_npz(path) if path.suffix == ".npz" else read_label_matrix(path)
 
 
 def write_npz(path: str | Path, matrix: csr_array) -> None:

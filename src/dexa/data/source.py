@@ -13,7 +13,8 @@ from dexa.data.cells import TABLE_SUFFIXES, is_table
 from dexa.data.dataset import ADD_TEXTS, Dataset, Split, default_fields
 from dexa.data.filters import filter_file, read_filter_pairs
 from dexa.data.lines import LINE_FIELDS, LINES, LineSource, layout_of
-from dexa.data.matrix import canonical_csr, read_label_matrix, shape_of
+from dexa.data.matrix import canonical_csr, shape_of
+from dexa.data.npz import read_labels
 from dexa.data.raw import RawSource, raw_file
 from dexa.data.rows import SPLITS, Source, SplitName
 from dexa.data.single_file import read_single_file, single_files
@@ -171,7 +172,7 @@ def _load_labels(path: Path, fields: tuple[str, ...]) -> Dataset:
         if _is_prepared(path):
             matrices = {split: LINES.matrix_file(path, split) for split in SPLITS}
             files = {split: file for split, file in matrices.items() if file.exists()}
-            read = read_label_matrix
+            read = read_labels
     splits: dict[SplitName, Split] = {}
     for split, file in files.items():
         labels = read(file)

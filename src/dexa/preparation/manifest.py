@@ -50,10 +50,15 @@ def tokenizer_sha256(tokenizer: TextTokenizer) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
-def records(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Size, time of change and checksum of each file, by name."""
+def named(file: Path, folder: Path) -> str:
+    """How a folder's manifest calls a file that is in it, perhaps in a folder of its own."""
+    return file.relative_to(folder).as_posix()
+
+
+def records(files: Iterable[Path], folder: Path) -> dict[str, dict[str, Any]]:
+    """Size, time of change and checksum of each file, by what the folder's manifest calls it."""
     return {
-        path.name: {
+        named(path, folder): {
             "size": path.stat().st_size,
             "mtime_ns": path.stat().st_mtime_ns,
             "sha256": sha256(path),

@@ -28,6 +28,7 @@ from dexa.preparation.manifest import (
     changed_file,
     load_manifest,
     matrix_file,
+    named,
     records,
     token_files,
     tokenizer_sha256,
@@ -39,7 +40,7 @@ from dexa.tokens import TextTokenizer, TokenArray
 from dexa.types import Progress, Silence
 
 _VALID_LABELS = "valid_labels.txt"
-_INPUT_STEMS = {"trn", "tst", "lbl", "train", "test", "labels", "trn_X", "tst_X", "Y"}
+_INPUT_STEMS = {"trn", "tst", "lbl", "train", "test", "labels"}
 
 
 def prepare(
@@ -87,13 +88,14 @@ def prepare(
         progress.note(f"{job.folder} is prepared already and nothing has changed")
         return old
     _make_room(job, old)
-    inputs = records(job.inputs)  # before they are read: a later change must not go unseen
+    # Before they are read: a later change must not go unseen.
+    inputs = records(job.inputs, source.folder)
     manifest = {
         "format": FORMAT,
         **asked,
         "counts": job.write(),
         "inputs": inputs,
-        "outputs": records(job.folder / name for name in job.outputs()),
+        "outputs": records((job.folder / name for name in job.outputs()), job.folder),
         "versions": {name: version(name) for name in ("dexa-xc", "numpy", "tokenizers")},
     }
     write_json(job.folder / MANIFEST, manifest)
@@ -135,7 +137,8 @@ class _Job:
     def writes_matrix(self, split: SplitName) -> bool:
         """Whether the labels of a split are written: not where they are themselves an input."""
         matrix = (self.folder / matrix_file(split)).resolve()
-        return matrix not in [path.resolve() for path in self.inputs]
+        inputs = [path.resolve() for path in self.inputs]
+        return matrix not in inputs and matrix.with_suffix(".npz") not in inputs
 
     def filters_to_copy(self) -> list[Path]:
         """Filter files that the folder lacks because it is not the data set's own."""
@@ -209,12 +212,13 @@ def _length(source: Source, chosen: int | None) -> int:
 
 def _input_files(source: Source, path: Path) -> list[Path]:
     """The files that a data set is read from, filter files included."""
-    found = [path]
-    if path.is_dir():
+    if isinstance(source, LineSource):
+        found = source.files()
+    elif path.is_dir():
         found = [file for file in path.iterdir() if file.name.partition(".")[0] in _INPUT_STEMS]
+    else:
+        found = [path]
     for split in source.splits:
-        if isinstance(source, LineSource):
-            found.append(source.folder / matrix_file(split))
         if filters := source.filter_file(split):
             found.append(filters)
     return sorted(file for file in found if file.is_file())
@@ -226,7 +230,7 @@ def _still_holds(old: Manifest, asked: dict[str, Any], job: _Job) -> bool:
     same_name = {"tokenizer": {**asked["tokenizer"], "encoder": old["tokenizer"]["encoder"]}}
     return (
         old_asked == {**asked, **same_name}  # encoders may share a tokenizer
-        and old["inputs"].keys() == {path.name for path in job.inputs}
+        and old["inputs"].keys() == {named(path, job.source.folder) for path in job.inputs}
         and old["outputs"].keys() == set(job.outputs())
         and changed_file(job.source.folder, old["inputs"]) is None
         and changed_file(job.folder, old["outputs"]) is None
