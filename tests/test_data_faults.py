@@ -57,6 +57,7 @@ CSV: Files = {"train.csv": "text,labels\na,x\nb,y\n", "test.csv": "text,labels\n
 KEYED: Files = {**CSV, "labels.csv": "label,text\nx,ex\ny,why\n"}
 JSONL: Files = {"train.jsonl": '{"text": "a", "labels": ["x"]}\n{"text": "b", "labels": ["y"]}\n'}
 TABLE = parquet(text=["a", "b"], labels=[["x"], ["y"]])
+ROW_COUNT, WRONG_COUNT = b"\x16\x04\x19\x1c\x19", b"\x16\x7a\x19\x1c\x19"
 PARQUET: Files = {"train.parquet": TABLE}
 
 
@@ -353,6 +354,13 @@ FAULTS = {
         1,
         "not Parquet: 'utf-8' codec",
     ),
+    "parquet, fewer rows than it says": Fault(
+        PARQUET,
+        {"train.parquet": TABLE.replace(ROW_COUNT, WRONG_COUNT)},
+        "train.parquet",
+        3,
+        "2 rows; expected 61, as the end of the file says",
+    ),
     "csv, a cell nested too deep": csv(f"text,labels\na,{'[' * 99_999}\n", 2, "are not JSON"),
     "parquet, a folder": Fault(
         PARQUET, {"train.parquet": FOLDER}, "train.parquet", 1, "not Parquet"
@@ -400,6 +408,10 @@ def make(folder: Path, files: Files) -> Path:
             data = content.encode() if isinstance(content, str) else content
             (folder / name).write_bytes(data)
     return folder
+
+
+def test_the_count_of_rows_is_where_a_fault_changes_it() -> None:
+    assert TABLE.count(ROW_COUNT) == 1
 
 
 def test_there_are_a_hundred() -> None:

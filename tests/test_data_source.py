@@ -31,7 +31,7 @@ def test_prepared_form_has_no_texts(tmp_path: Path) -> None:
     assert (dataset.train.labels.shape, dataset.train.labels.nnz) == ((2, 3), 1)
     assert dataset.test.labels.toarray().tolist() == [[0, 0, 0.5]]
     assert dataset.test.filter_pairs.tolist() == [[0, 1]]
-    with pytest.raises(DataError, match="labels, with tokens or features, but no texts"):
+    with pytest.raises(DataError, match="labels, tokens or features, but no texts"):
         open_source(folder)
 
 
@@ -70,7 +70,7 @@ def test_the_old_single_files_have_no_texts(tmp_path: Path) -> None:
         assert getattr(alone, {"train": "test", "test": "train"}[part]) is None
         assert len(getattr(alone, part).filter_pairs) == 0
     for path in (folder, folder / "train.txt"):
-        with pytest.raises(DataError, match="no texts.*dexa convert IN OUT --to matrices"):
+        with pytest.raises(DataError, match=r"no texts.*dexa convert IN OUT --to matrices"):
             open_source(path)
     (folder / "test.txt").write_text("1 4 5\n1 1:0.25\n")
     with pytest.raises(DataError, match=r"test\.txt:1: 5 labels; expected 3, as train\.txt has"):

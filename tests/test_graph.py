@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -108,6 +110,19 @@ def test_blocks_hold_all_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(visits.nonzero()[0]) > 40
 
 
+def replayed(draws: torch.Tensor) -> Callable[..., torch.Tensor]:
+    """A `torch.rand` that gives draws from a list, each as wide as it is asked for."""
+    rows = iter(draws)
+
+    def rand(
+        _: int, width: int, *, generator: torch.Generator, device: torch.device
+    ) -> torch.Tensor:
+        assert generator.device.type == device.type
+        return next(rows)[:, :width].to(device)
+
+    return rand
+
+
 @pytest.mark.gpu
 def test_a_gpu_walks_as_a_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same draws: from a seed, each kind of device draws numbers of its own."""
@@ -119,14 +134,9 @@ def test_a_gpu_walks_as_a_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = torch.rand(64, 3, 300)
     graphs = []
     for place in ("cpu", "cuda"):
-        rows = iter(draws)
         with monkeypatch.context() as patch:
             patch.setitem(module._BLOCK_VISITS, place, 100 * 16)  # several blocks of walks
-            patch.setattr(
-                torch,
-                "rand",
-                lambda _, count, *, device, rows=rows, **_generator: next(rows)[:, :count].to(device),
-            )
+            patch.setattr(torch, "rand", replayed(draws))
             graphs.append(random_walk_graph(labels, steps=16, top_k=5, seed=0, device=place))
     assert np.array_equal(graphs[0].toarray(), graphs[1].toarray())
     assert graphs[0].nnz > 900

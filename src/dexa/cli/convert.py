@@ -46,8 +46,9 @@ def convert(
     to: Annotated[
         To | None,
         typer.Option(
-            help="The form of the folder: raw (JSON lines), lines, dexml, raw-text or oak (one "
-            "text a line, under the names of four tools), matrices (features and labels as text), npz (as archives), single (the old form).",
+            help="The form of the folder: raw (JSON lines); lines, dexml, raw-text or oak (one "
+            "text a line, under the names of four tools); matrices (features and labels as text), "
+            "npz (as archives), single (the old form).",
             show_default=False,
         ),
     ] = None,

@@ -158,6 +158,14 @@ def _parquet_cells(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tu
                     yield number, cells
         except _BROKEN_PARQUET as error:
             raise _broken_parquet(path, error, number + 1) from error
+        if number != file.metadata.num_rows:
+            raise DataError(
+                f"{number} rows",
+                expected=f"{file.metadata.num_rows}, as the end of the file says",
+                do="fetch or write the file again",
+                path=path,
+                line=number + 1,
+            )
 
 
 @contextlib.contextmanager

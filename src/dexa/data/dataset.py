@@ -21,8 +21,8 @@ Labels: TypeAlias = Sequence[Sequence[int]] | Sequence[Sequence[str]] | sparray 
 
 
 ADD_TEXTS = (
-    "put them beside the matrices, one a line, as trn_X.txt, tst_X.txt and Y.txt; of the old single "
-    "files, `dexa convert IN OUT --to matrices` makes trn_X_Y.txt and tst_X_Y.txt"
+    "put them beside the matrices, one a line, as trn_X.txt, tst_X.txt and Y.txt; of the old "
+    "single files, `dexa convert IN OUT --to matrices` makes trn_X_Y.txt and tst_X_Y.txt"
 )
 """How a data set without texts comes by them."""
 

@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from dexa.errors import DataError, MissingFileError
 
-
 BROKEN_ARRAYS = (
     EOFError,
     KeyError,

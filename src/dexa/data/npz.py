@@ -17,6 +17,7 @@ from dexa.data.matrix import canonical_csr, read_label_matrix, shape_of, writabl
 from dexa.errors import DataError
 from dexa.storage import atomic_file
 
+
 def load_sparse(file: IO[bytes], path: Path) -> csr_array:
     """The numbers that `scipy.sparse.save_npz` wrote, in the type they have, their places checked.
 

@@ -77,9 +77,9 @@ def is_single_file(path: Path) -> bool:
 
 
 def single_files(path: Path) -> dict[SplitName, Path]:
-    """The parts of a data set in the old form: a file, or those of a folder; none of other forms."""
+    """The parts of a data set in the old form, of a folder or a file; none of other forms."""
     if path.is_file():
-        files = {split_of(path): path}
+        files: dict[SplitName, Path] = {split_of(path): path}
     else:
         files = {split: path / name for split, name in SINGLE_FILES.items()}
     return {split: file for split, file in files.items() if file.is_file() and is_single_file(file)}

@@ -56,7 +56,10 @@ def open_source(
         raise MissingFileError("no such folder or file", expected=_FORMS, path=path)
     if _has_no_texts(path):
         raise DataError(
-            "labels, with tokens or features, but no texts", expected=_FORMS, do=ADD_TEXTS, path=path
+            "labels, tokens or features, but no texts",
+            expected=_FORMS,
+            do=ADD_TEXTS,
+            path=path,
         )
     if path.is_file():
         return _single_table(path, chosen or (text_column,), labels_column)
@@ -166,16 +169,17 @@ def _is_prepared(folder: Path) -> bool:
 
 def _load_labels(path: Path, fields: tuple[str, ...]) -> Dataset:
     """The labels of a form without texts; filters go with a folder."""
-    folder, files, read = None, single_files(path), _labels_of_single_file
-    if path.is_dir():
-        folder = path
-        if _is_prepared(path):
-            matrices = {split: LINES.matrix_file(path, split) for split in SPLITS}
-            files = {split: file for split, file in matrices.items() if file.exists()}
-            read = read_labels
+    folder = path if path.is_dir() else None
+    files: dict[SplitName, Path] = single_files(path)
+    read = _labels_of_single_file
+    if folder and _is_prepared(folder):
+        files = {split: LINES.matrix_file(folder, split) for split in SPLITS}
+        read = read_labels
     splits: dict[SplitName, Split] = {}
-    for split, file in files.items():
-        labels = read(file)
+    for split in SPLITS:
+        if split not in files or not files[split].exists():
+            continue
+        labels = read(files[split])
         pairs = read_filter_pairs(folder and filter_file(folder, split), *shape_of(labels))
         splits[split] = Split(labels=labels, texts=None, filter_pairs=pairs)
     train, test = splits.get("trn"), splits.get("tst")
