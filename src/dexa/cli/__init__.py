@@ -17,6 +17,7 @@ from dexa.cli.encode import encode
 from dexa.cli.endings import guarded
 from dexa.cli.evaluate import evaluate
 from dexa.cli.explain import explain
+from dexa.cli.export import export
 from dexa.cli.info import info
 from dexa.cli.labels import add, hide, list_, remove, rename, show
 from dexa.cli.predict import predict
@@ -33,6 +34,7 @@ COMMANDS = (
     analyse,
     encode,
     explain,
+    export,
     info,
     convert,
     demo,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dexa.encoders.bag import BagOfTokens, is_bag
 from dexa.encoders.base import TextEncoder, encode
+from dexa.encoders.exporting import export_onnx
 from dexa.encoders.features import FeatureReader
 from dexa.encoders.names import MINILM, resolve
 from dexa.encoders.residual import ClassifierHead
@@ -45,6 +46,7 @@ __all__ = [
     "TextEncoder",
     "Transformer",
     "encode",
+    "export_onnx",
     "open_encoder",
     "open_sparse_bag",
     "open_tokenizer",

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder, encode
-from dexa.encoders.pairs import bag_means, pairs_in, table_with_pairs
+from dexa.encoders.pairs import bag_means, padded_means, pairs_in, table_with_pairs
 from dexa.encoders.transformer import Transformer
 from dexa.errors import EncoderError
 from dexa.tokens import TextTokenizer, TokenArray, TokenGroups, offsets_of
@@ -91,6 +91,23 @@ class BagOfTokens(TextEncoder):
         """Unit-norm vectors ``[B, D]``; an empty text gives the vector of no token at all."""
         assert isinstance(batch, TokenBatch)
         mean = bag_means(batch.ids, batch.offsets[:-1], self.table, self.pairs, self.training)
+        return self._unit(mean)
+
+    @property
+    def padding(self) -> int:
+        """The id that stands behind the end of a text in padded rows; any will do."""
+        return 0
+
+    def padded(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The vectors that `forward` gives, of padded rows, by operations that ONNX has.
+
+        Args:
+            ids: int64 ``[B, T]``; `padding` behind the end of a text.
+            mask: int64 ``[B, T]``, 1 for the tokens of a text.
+        """
+        return self._unit(padded_means(ids, mask, self.table, self.pairs))
+
+    def _unit(self, mean: torch.Tensor) -> torch.Tensor:
         return F.normalize(mean + F.relu(self.residual(mean)), dim=-1)
 
     def sparse_parameters(self) -> list[nn.Parameter]:

@@ -40,11 +40,37 @@ def bag_means(
         return F.embedding_bag(ids, table, starts, mode="mean", sparse=sparse)
     none = len(table) - 1
     vocabulary_size = none - pairs
-    hashed = (ids * vocabulary_size + ids.roll(-1)) * _GOLDEN >> 20
-    rows = vocabulary_size + hashed.remainder(pairs)
+    rows = _rows_of_pairs(ids, ids.roll(-1), vocabulary_size, pairs)
     # the last token of a text has no neighbour in it; place T stands for the end of the last text
     ends = torch.zeros(len(ids) + 1, dtype=torch.bool, device=ids.device)
     ends[starts] = True
     ends[-1] = True
     both = torch.stack([ids, rows.where(~ends[1:], none)], dim=1).flatten()
     return F.embedding_bag(both, table, 2 * starts, mode="mean", sparse=sparse, padding_idx=none)
+
+
+def padded_means(
+    ids: torch.Tensor, mask: torch.Tensor, table: torch.Tensor, pairs: int
+) -> torch.Tensor:
+    """`bag_means` of padded rows.
+
+    Args:
+        ids: int64 ``[B, T]``.
+        mask: int64 ``[B, T]``, ones for the tokens of a text, then zeros.
+        table: of `table_with_pairs`.
+        pairs: how many of its rows are for pairs.
+    """
+    rows, kept = ids, mask
+    if pairs:
+        of_pairs = _rows_of_pairs(ids[:, :-1], ids[:, 1:], len(table) - 1 - pairs, pairs)
+        rows, kept = torch.cat([ids, of_pairs], dim=1), torch.cat([mask, mask[:, 1:]], dim=1)
+    kept = kept.unsqueeze(2)
+    return (table[rows] * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
+
+
+def _rows_of_pairs(
+    first: torch.Tensor, second: torch.Tensor, vocabulary_size: int, pairs: int
+) -> torch.Tensor:
+    """The row of the table for each pair of tokens; products of int64 wrap around."""
+    hashed = (first * vocabulary_size + second) * _GOLDEN >> 20
+    return vocabulary_size + hashed.remainder(pairs)

@@ -70,6 +70,11 @@ class Transformer(TextEncoder):
             )
 
     @property
+    def padding(self) -> int:
+        """The id that stands behind the end of a text in padded rows."""
+        return int(self.trunk.config.pad_token_id or 0)
+
+    @property
     def has_budgets(self) -> bool:
         """As `TextEncoder.has_budgets`."""
         return self._masks is not None
@@ -95,7 +100,7 @@ class Transformer(TextEncoder):
         """Unit-norm vectors ``[B, D]``."""
         if isinstance(batch, TokenBatch):
             if self._masks is None:
-                return F.normalize(self._padded(batch).float(), dim=1)
+                return self._in_buckets(batch)
             tokens = TokenArray(batch.ids, offsets_of(batch.lengths))
             batch = self.batches(tokens, [np.arange(len(batch))], budget=False)[0]
             assert isinstance(batch, TokenGroups)
@@ -120,8 +125,28 @@ class Transformer(TextEncoder):
         sums = sums.index_add(0, owners, hidden.float())[:-1]
         return sums / groups.counts.clamp(min=1)[:, None]
 
-    def _padded(self, batch: TokenBatch) -> torch.Tensor:
-        """The same for any family: texts of like length, padded to the longest of their bucket."""
+    def padded(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The vectors that `forward` gives, of padded rows, by operations that ONNX has.
+
+        Args:
+            ids: int64 ``[B, T]``; `padding` behind the end of a text.
+            mask: int64 ``[B, T]``, 1 for the tokens of a text.
+        """
+        places = {}
+        if self._masks is not None:  # else a family finds positions itself
+            first = _first_position(self.trunk.config)
+            positions = torch.arange(first, first + ids.shape[1], device=ids.device)
+            places = {"position_ids": positions.expand_as(ids)}
+        states = self.trunk(input_ids=ids, attention_mask=mask, **places)
+        hidden, kept = states.last_hidden_state, mask.unsqueeze(2)
+        if self.pooling == "cls":
+            pooled = hidden[:, 0] * kept[:, 0]
+        else:
+            pooled = (hidden * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
+        return F.normalize(pooled.float(), dim=1)
+
+    def _in_buckets(self, batch: TokenBatch) -> torch.Tensor:
+        """Unit vectors by any family: texts of like length, padded to the longest of a bucket."""
         device = batch.ids.device
         buckets = np.clip(-(-batch.lengths // 8) * 8, 1, self.tokenizer.max_length)
         order, parts = [], []
@@ -133,12 +158,7 @@ class Transformer(TextEncoder):
             lengths = send(batch.lengths[chosen], device).unsqueeze(1)
             mask = torch.arange(int(width), device=device) < lengths
             ids = F.pad(batch.ids, (0, 1))[places.clamp(max=len(batch.ids))] * mask
-            ids = ids + ~mask * int(self.trunk.config.pad_token_id or 0)
-            hidden = self.trunk(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-            if self.pooling == "cls":
-                parts.append(hidden[:, 0] * (lengths > 0))
-            else:
-                parts.append((hidden * mask.unsqueeze(2)).sum(dim=1) / lengths.clamp(min=1))
+            parts.append(self.padded(ids + ~mask * self.padding, mask.long()))
             order.append(chosen)
         back = np.argsort(np.concatenate(order))
         return torch.cat(parts).index_select(0, send(back, device))
