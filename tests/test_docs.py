@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
 import shlex
 import socket
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -26,7 +23,7 @@ from typer.core import TyperGroup
 
 from dexa import recipe as parts
 from dexa.cli import app
-from test_readme import marked_blocks
+from test_readme import marked_blocks, runner
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -150,24 +147,14 @@ def dexa_commands(code: str) -> Iterator[list[str]]:
 @pytest.mark.parametrize("page", ["tutorial.md", "serving.md"])
 def test_tutorials_do_what_they_say(page: str, tmp_path: Path) -> None:
     (tmp_path / "datasets").symlink_to(ROOT / "datasets")
-    tools = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    shell = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     texts = [(DOCS / name).read_text(encoding="utf-8") for name in ("tutorial.md", page)]
     # serving begins with the tutorial's data, which its first block writes
     data, blocks_of_page = marked_blocks(texts[0])[:1], marked_blocks(texts[1])
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    for language, code in blocks_of_page if page == "tutorial.md" else data + blocks_of_page:
-        done = subprocess.run(
-            [*shell[language], code.replace("8000", port)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    with runner(tmp_path) as run:
+        for block in blocks_of_page if page == "tutorial.md" else data + blocks_of_page:
+            run(block._replace(code=block.code.replace("8000", port)))
 
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"))
