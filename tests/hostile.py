@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
+
+PATHS = ["/v1/predict", "/v1/encode", "/v1/explain", "/v1/map", "/v1/labels"]
 
 _TEXTS = [
     "",
@@ -47,6 +50,23 @@ def bodies(count: int, *, seed: int) -> Iterator[bytes]:
     draw = random.Random(seed)
     for _ in range(count):
         yield draw.choice(_MAKERS)(draw)
+
+
+def statuses(ask: Callable[[str, bytes], tuple[int, str]], count: int) -> Counter[int]:
+    """How often some bodies, sent to all paths in turn, get each status.
+
+    Args:
+        ask: gives status and text of the answer to a body that is sent to a path.
+        count: of bodies.
+    """
+    seen: Counter[int] = Counter()
+    for number, body in enumerate(bodies(count, seed=count)):
+        path = PATHS[number % len(PATHS)]
+        status, text = ask(path, body)
+        assert status < 500, (path, body[:200], text)
+        json.loads(text)
+        seen[status] += 1
+    return seen
 
 
 def _text(draw: random.Random) -> bytes:

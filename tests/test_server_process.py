@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 
 pytest.importorskip("starlette", reason="needs the extra serve")
@@ -28,8 +30,11 @@ from typer.testing import CliRunner
 from dexa import Dexa
 from dexa.cli import app
 from dexa.server import Settings, protocol, running, serve
-from serving import process
+from hostile import statuses
+from serving import AUTHORISED, TOKEN, process
 from tiny import LABELS
+
+_log = logging.getLogger(__name__)
 
 
 @pytest.fixture
@@ -271,6 +276,41 @@ def _fails(words: str, *arguments: str) -> None:
     assert done.exit_code == 2, done.stderr
     assert words in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
+def test_ten_thousand_hostile_bodies_are_answered(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with (
+        process(folder, "--token-file", str(tmp_path / "token")) as server,
+        httpx.Client(base_url=server.address, timeout=60) as client,
+    ):
+        headers = {"content-type": "application/json", **AUTHORISED}
+
+        def ask(path: str, body: bytes) -> tuple[int, str]:
+            answer = client.post(path, content=body, headers=headers)
+            return answer.status_code, answer.text
+
+        before = ask("/v1/predict", b'{"texts":"green engine","k":1}')
+        memory = _resident(server.process.pid)
+        seen = statuses(ask, 10_000)
+        assert seen.keys() >= {200, 400, 413, 422}
+        assert (
+            json.loads(ask("/v1/predict", b'{"texts":"green engine","k":1}')[1])["answers"]
+            == (json.loads(before[1])["answers"])
+        )
+        grown = _resident(server.process.pid) - memory
+        _log.info("statuses %s; memory grew by %d MiB from %d", dict(seen), grown, memory)
+        assert grown < 200
+        assert not any("Traceback" in line for line in server.lines)
+        assert server.end(signal.SIGTERM) == 0
+
+
+def _resident(process: int) -> int:
+    """MiB of memory that a process holds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
 
 @pytest.mark.slow
