@@ -104,7 +104,8 @@ def of_others(folder: Path, model: Dexa) -> Callable[[str], object]:
     """The encoder by sentence-transformers, and a product with all vectors of each kind."""
     from sentence_transformers import SentenceTransformer
 
-    encoder = SentenceTransformer(str(folder / "encoder"), device="cpu")
+    # a bag with pairs is read by a module of dexa
+    encoder = SentenceTransformer(str(folder / "encoder"), device="cpu", trust_remote_code=True)
     kinds = [index.vectors for index in model.model.scorers.indexes().values()]
 
     def answer(text: str) -> object:

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from dexa import load_dataset
+from dexa.encoders import encode, open_encoder
 from dexa.errors import DataError, InputError, MissingFileError, ModelFolderError
 from dexa.index import (
     ExactIndex,
@@ -513,3 +515,25 @@ def test_products_sampled_at_labels_in_any_order() -> None:
 def test_float64_beyond_float32_is_refused() -> None:
     with pytest.raises(DataError, match="not finite"):
         ExactIndex(torch.full((3, 4), 1e300, dtype=torch.float64))
+
+
+@pytest.fixture(scope="module")
+def bundled() -> tuple[torch.Tensor, torch.Tensor]:
+    """20,000 label texts and 300 test titles, as a bag of tokens has them before it is trained."""
+    folder = Path(__file__).parents[1] / "datasets" / "LF-WordNet-98K"
+    dataset = load_dataset(folder, fields=["title"])
+    assert dataset.test is not None
+    assert dataset.test.texts is not None
+    encoder = open_encoder("bag", max_length=32)
+    labels, queries = dataset.label_texts[:20_000], dataset.test.texts[:300]
+    return encode(encoder, encoder.tokenizer(labels)), encode(encoder, encoder.tokenizer(queries))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", INDEXES)
+def test_recall_on_the_bundled_data(index, bundled: tuple[torch.Tensor, torch.Tensor]) -> None:
+    labels, queries = bundled
+    found = index(labels).search(queries, 100).scores
+    right = torch.topk(queries @ labels.T, 100).values.numpy()
+    # many titles are equal: an answer is right that scores as high as the hundredth
+    assert (found >= right[:, -1:] - 1e-6).mean() >= 0.98
