@@ -125,6 +125,18 @@ def test_it_is_used_by_keys_alone(page: Page) -> None:
     expect(page.locator("#text")).to_be_focused()
 
 
+def test_an_answer_reached_before_the_map_is_drawn_is_shown_on_it(page: Page) -> None:
+    waiting: list[Any] = []
+    page.route("**/v1/map", lambda route: waiting.append(route))
+    ask(page, "violet flower")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".answer").nth(0)).to_be_focused()
+    assert page.locator("#map .chosen").count() == 0
+    waiting.pop().continue_()
+    expect(page.locator("#map .chosen")).to_have_count(1)
+
+
 def test_labels_are_found(page: Page) -> None:
     page.fill("#query", "castle")
     expect(page.locator("#found button")).to_have_count(6)

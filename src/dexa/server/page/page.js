@@ -44,6 +44,7 @@ async function tag() {
     if (!facts.dimensions) return;
     const map = await post("/v1/map", { text: texts }, signal);
     draw(at("map"), map, new Set(said.answers[0].labels.map((label) => label.id)));
+    choose(at("map"), document.activeElement.dataset.label); // it may have been reached meanwhile
   } catch (error) {
     if (error.name === "AbortError") return;
     say("timing", error.status === 503 ? "The server is busy; asking again" : error.message, true);
