@@ -59,6 +59,7 @@ def in_a_process(model: Path, options: argparse.Namespace) -> dict[str, str]:
 
 def measured(folder: Path, options: argparse.Namespace) -> dict[str, str]:
     import torch
+    from transformers import AutoModel, AutoTokenizer  # noqa: F401 - not to be counted
 
     torch.set_num_threads(options.threads)
     started = time.perf_counter(), time.process_time()

@@ -39,10 +39,14 @@ class DecisionTree:
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """Probability that a candidate is right, float32 ``[C]`` for features ``[C, F]``."""
         node = torch.zeros(len(features), dtype=torch.int64, device=features.device)
-        while bool(((left := self.left[node]) != _LEAF).any()):
-            value = features.gather(1, self.feature[node].clamp(min=0).unsqueeze(1)).squeeze(1)
-            child = torch.where(value <= self.threshold[node], left, self.right[node])
-            node = torch.where(left == _LEAF, node, child)
+        is_leaf = self.left == _LEAF
+        # a leaf leads back to itself, whatever its feature
+        here = torch.arange(len(self.left), device=self.left.device)
+        left, right = torch.where(is_leaf, here, self.left), torch.where(is_leaf, here, self.right)
+        feature = self.feature.clamp(min=0)
+        while not bool(is_leaf[node].all()):
+            value = features.gather(1, feature[node][:, None])[:, 0]
+            node = torch.where(value <= self.threshold[node], left[node], right[node])
         return self.probability[node].float()
 
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -245,7 +246,7 @@ def checked_vectors(vectors: torch.Tensor, dimension: int | None = None) -> torc
 
 
 def _check_finite(vectors: torch.Tensor, what: str) -> None:
-    if not all(bound.float().isfinite() for bound in vectors.aminmax()):
+    if not all(math.isfinite(bound) for bound in vectors.detach().aminmax()):
         raise DataError(
             f"{what} with values that are not finite",
             expected="numbers only",

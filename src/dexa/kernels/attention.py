@@ -70,8 +70,10 @@ def _tiles(
     texts: torch.Tensor, edges: torch.Tensor, width: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Token of each place of a tile and whether it is real ``[G, width]``, and who sees whom."""
-    slots = torch.arange(width, device=texts.device)
     starts, sizes = edges[:-1, None], edges.diff()[:, None]
+    if texts.device.type == "cpu":  # a lone text is far shorter; a GPU would have to be asked
+        width = min(width, max(1, int(sizes.max())))
+    slots = torch.arange(width, device=texts.device)
     real = slots < sizes
     places = (starts + slots * real).clamp(max=len(texts) - 1).long()
     owners = texts[places]
