@@ -232,6 +232,11 @@ def _port(process: subprocess.Popen[str], said: Path) -> int:
     sys.exit(said.read_text())
 
 
+def per_request(cpu: float, outcome: Outcome) -> float:
+    """Milliseconds of so many seconds for each request."""
+    return round(1e3 * cpu / sum(outcome.statuses.values()), 3)
+
+
 async def sustained(port: int, running: Server, rate: float, seconds: float) -> dict:
     load = Load(port)
     await load.connect()
@@ -240,9 +245,7 @@ async def sustained(port: int, running: Server, rate: float, seconds: float) -> 
     outcome = await load.by_the_clock(rate, seconds)
     load.close()
     row = outcome.row(seconds)
-    row["server CPU ms/request"] = round(
-        1e3 * (running.cpu() - cpu) / sum(outcome.statuses.values()), 3
-    )
+    row["server CPU ms/request"] = per_request(running.cpu() - cpu, outcome)
     return row
 
 
@@ -254,9 +257,7 @@ async def capacity(running: Server, seconds: float) -> dict:
     outcome = await load.as_fast_as_it_goes(seconds)
     load.close()
     row = outcome.row(seconds)
-    row["server CPU ms/request"] = round(
-        1e3 * (running.cpu() - cpu) / sum(outcome.statuses.values()), 3
-    )
+    row["server CPU ms/request"] = per_request(running.cpu() - cpu, outcome)
     return row
 
 
@@ -278,10 +279,6 @@ async def overload(running: Server, rate: float, seconds: float) -> dict:
     row["calm statuses"] = dict(again.statuses)
     calm.close()
     return row
-
-
-def _each(cpu: float, outcome: Outcome) -> float:
-    return round(1e3 * cpu / sum(outcome.statuses.values()), 3)
 
 
 def show(title: str, row: dict) -> None:

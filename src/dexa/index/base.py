@@ -246,7 +246,7 @@ def checked_vectors(vectors: torch.Tensor, dimension: int | None = None) -> torc
 
 
 def _check_finite(vectors: torch.Tensor, what: str) -> None:
-    if not all(math.isfinite(bound) for bound in vectors.detach().aminmax()):
+    if not all(math.isfinite(bound.float()) for bound in vectors.detach().aminmax()):
         raise DataError(
             f"{what} with values that are not finite",
             expected="numbers only",
