@@ -13,7 +13,7 @@ from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 
 from dexa import recipes
 from dexa.data import Dataset
-from dexa.encoders import export_onnx, transformer_width
+from dexa.encoders import transformer_width
 from dexa.errors import DataError, RecipeError
 from dexa.evaluation import Evaluation, ReportPage, answers_needed, evaluate_on
 from dexa.examples import encoder_of, examples_of, holds_titles, tokens_of
@@ -199,16 +199,6 @@ class Dexa(Trained):
         if side == "label":
             return self.model.encode_labels(texts).cpu().numpy()
         return self.model.encode_documents(texts).cpu().numpy()
-
-    def export_onnx(self, folder: str | Path) -> None:
-        """Write the encoder as ONNX, with its tokenizer, into a new folder.
-
-        Raises:
-            InputError: there is no encoder, the extra ``onnx`` is not installed, or there is
-                something in the folder.
-            EncoderError: PyTorch cannot export this encoder.
-        """
-        export_onnx(self.model.required_encoder, Path(folder))
 
     def evaluate(
         self,

@@ -1,4 +1,4 @@
-"""What every trained model can do with its labels: add, remove, rename, hide and show them.
+"""What every trained model can do: change its labels, explain, go to folders and hubs.
 
 A model that was loaded from a folder writes each change to the folder's journal at once, after it
 has taken up what others wrote there. The lock of the folder keeps other writers out meanwhile.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from dexa.encoders import export_onnx
 from dexa.errors import DexaError, InputError
 from dexa.hub import Hub
 from dexa.model import (
@@ -257,6 +258,16 @@ class Trained(abc.ABC):
             self.refresh()
             save_model(self.model, path)
             self._journal = Journal.of(path)
+
+    def export_onnx(self, folder: str | Path) -> None:
+        """Write the encoder as ONNX, with its tokenizer, into a new folder.
+
+        Raises:
+            InputError: there is no encoder, the extra ``onnx`` is not installed, or there is
+                something in the folder.
+            EncoderError: PyTorch cannot export this encoder.
+        """
+        export_onnx(self.model.required_encoder, Path(folder))
 
     def _set_state(self, kind: str, labels: Sequence[LabelName]) -> list[int]:
         return self._change(lambda model: of_state(kind, named_labels(model, labels)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from dexa.errors import EncoderError
-from dexa.storage import read_json
+from dexa.storage import read_json, write_json
 
 
 def read_pooling(folder: Path) -> str:
@@ -22,6 +24,25 @@ def read_pooling(folder: Path) -> str:
         if kind == "Pooling":
             pooling = _mode(folder / module["path"] / "config.json")
     return pooling
+
+
+def write_pooling(folder: Path, pooling: str, dimension: int) -> None:
+    """Write what `read_pooling` reads into the folder of the module."""
+    config = {
+        "word_embedding_dimension": dimension,
+        "pooling_mode_cls_token": pooling == "cls",
+        "pooling_mode_mean_tokens": pooling == "mean",
+        "pooling_mode_max_tokens": False,
+        "pooling_mode_mean_sqrt_len_tokens": False,
+    }
+    write_json(folder / "config.json", config)
+
+
+def pooled(hidden: torch.Tensor, kept: torch.Tensor, pooling: str) -> torch.Tensor:
+    """One vector ``[B, D]`` of the states ``[B, T, D]`` of tokens where `kept` ``[B, T, 1]``."""
+    if pooling == "cls":
+        return hidden[:, 0] * kept[:, 0]
+    return (hidden * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
 
 
 def _mode(path: Path) -> str:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from dexa.encoders.base import TextEncoder
 from dexa.encoders.masks import PACKABLE
-from dexa.encoders.pooling import read_pooling
+from dexa.encoders.pooling import pooled, read_pooling, write_pooling
 from dexa.encoders.post_norm import WIDEST, first_of_texts, is_post_norm, post_norm
 from dexa.errors import EncoderError
 from dexa.storage import read_json
@@ -138,12 +138,8 @@ class Transformer(TextEncoder):
             positions = torch.arange(first, first + ids.shape[1], device=ids.device)
             places = {"position_ids": positions.expand_as(ids)}
         states = self.trunk(input_ids=ids, attention_mask=mask, **places)
-        hidden, kept = states.last_hidden_state, mask.unsqueeze(2)
-        if self.pooling == "cls":
-            pooled = hidden[:, 0] * kept[:, 0]
-        else:
-            pooled = (hidden * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
-        return F.normalize(pooled.float(), dim=1)
+        vectors = pooled(states.last_hidden_state, mask.unsqueeze(2), self.pooling)
+        return F.normalize(vectors.float(), dim=1)
 
     def _in_buckets(self, batch: TokenBatch) -> torch.Tensor:
         """Unit vectors by any family: texts of like length, padded to the longest of a bucket."""
@@ -183,16 +179,9 @@ class Transformer(TextEncoder):
             }
             for index, (path, kind) in enumerate(kinds.items())
         ]
-        pooling = {
-            "word_embedding_dimension": self.dimension,
-            "pooling_mode_cls_token": self.pooling == "cls",
-            "pooling_mode_mean_tokens": self.pooling == "mean",
-            "pooling_mode_max_tokens": False,
-            "pooling_mode_mean_sqrt_len_tokens": False,
-        }
         for name in ("1_Pooling", "2_Normalize"):
             (folder / name).mkdir(exist_ok=True)
-        _write(folder / "1_Pooling/config.json", pooling)
+        write_pooling(folder / "1_Pooling", self.pooling, self.dimension)
         _write(folder / "modules.json", modules)
         _write(
             folder / "sentence_bert_config.json",
