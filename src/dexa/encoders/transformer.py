@@ -137,9 +137,8 @@ class Transformer(TextEncoder):
             first = _first_position(self.trunk.config)
             positions = torch.arange(first, first + ids.shape[1], device=ids.device)
             places = {"position_ids": positions.expand_as(ids)}
-        states = self.trunk(input_ids=ids, attention_mask=mask, **places)
-        vectors = pooled(states.last_hidden_state, mask.unsqueeze(2), self.pooling)
-        return F.normalize(vectors.float(), dim=1)
+        hidden = self.trunk(input_ids=ids, attention_mask=mask, **places).last_hidden_state
+        return F.normalize(pooled(hidden, mask[:, :, None], self.pooling).float(), dim=1)
 
     def _in_buckets(self, batch: TokenBatch) -> torch.Tensor:
         """Unit vectors by any family: texts of like length, padded to the longest of a bucket."""
