@@ -19,6 +19,8 @@ from dexa.types import NO_LABEL, TopK
 
 _AT_ONCE = 1 << 18  # candidates whose way through a tree stays in a processor's cache
 _LOWEST = -1.0  # below every score: of fillers
+_LEAVES = 31  # of a tree
+_RIDGE = 30.0  # on the values of leaves: with few documents, trees believe too much without
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def fit_forest(
     fitted = HistGradientBoostingClassifier(
         learning_rate=0.1,
         max_iter=trees,
-        max_leaf_nodes=31,
+        max_leaf_nodes=_LEAVES,
         min_samples_leaf=leaf,
-        l2_regularization=1.0,
+        l2_regularization=_RIDGE,
         monotonic_cst=[int(rises) for rises in rising],
         early_stopping=False,  # pyright: ignore[reportArgumentType]
         random_state=seed,
