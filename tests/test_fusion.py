@@ -288,7 +288,7 @@ def test_a_forest_answers_as_scikit_learn_does(count: int, trees: int, seed: int
     forest = fit_forest(values, right, [False] * 3, trees=trees, leaf=5, seed=1)
     theirs = HistGradientBoostingClassifier(
         learning_rate=0.1, max_iter=trees, max_leaf_nodes=31, min_samples_leaf=5,
-        l2_regularization=1.0, early_stopping=False, random_state=1,
+        l2_regularization=30.0, early_stopping=False, random_state=1,
     ).fit(values.numpy(), right.numpy())  # fmt: skip
     asked, _ = features(200, seed + 1)
     expected = theirs.decision_function(asked.numpy())
