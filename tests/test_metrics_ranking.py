@@ -100,3 +100,24 @@ def test_memory_stays_below_that_of_the_predictions(k: int) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < (1 if k == 5 else 2) * (scores.nbytes + ids.nbytes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 9_999), st.integers(1, 6))
+def test_equal_scores_can_go_to_the_larger_id(seed: int, k: int) -> None:
+    scores = np.random.default_rng(seed).integers(0, 3, size=(5, 4)).astype(np.float32)
+    given_ = scores.copy()
+    order = [sorted(range(4), key=lambda i: (-row[i], -i))[:k] for row in scores]
+    expected = [row + [NO_LABEL] * (k - len(row)) for row in order]
+    shuffled = np.tile(np.array([2, 0, 3, 1]), (5, 1))
+    forms = [
+        scores,
+        csr_array((scores.ravel(), np.tile(np.arange(4), 5), np.arange(6) * 4), shape=(5, 4)),
+        {"indices": shuffled, "scores": np.take_along_axis(scores, shuffled, axis=1)},
+    ]
+    for form in forms:
+        top = metrics.top_k(form, k, larger_id_first=True)
+        assert top.labels.tolist() == expected
+    assert np.array_equal(scores, given_)
+    kept = metrics.top_k(np.array(expected), k, larger_id_first=True)
+    assert kept.labels.tolist() == expected

@@ -2,7 +2,8 @@
 
 Equal scores go to the smaller label id, everywhere. A NaN score is refused: it would rank
 first or last by accident. pyxclib breaks ties by an unstable sort, in which the larger id often
-wins, and sorts the indices of the matrix it is given; here nothing that is given is changed.
+wins (``top_k(…, larger_id_first=True)`` ranks so, always), and sorts the indices of the matrix it
+is given; here nothing that is given is changed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _CELLS = 1 << 17  # cells held at once: bounds memory, and stays in the processo
 _PASSES = 16  # up to this k, finding the best one k times is faster than a partial sort
 
 
-def top_k(predictions: Predictions, k: int) -> TopK:
+def top_k(predictions: Predictions, k: int, *, larger_id_first: bool = False) -> TopK:
     """The k best answers of each document, best first.
 
     Every metric ranks anew what it is given; of a `TopK` there is nothing left to rank.
@@ -42,6 +43,7 @@ def top_k(predictions: Predictions, k: int) -> TopK:
     Args:
         predictions: answers for N documents, in any form of `Predictions`.
         k: answers to keep.
+        larger_id_first: whether equal scores go to the larger label id, as in pyxclib.
 
     Returns:
         ``[N, k]``; rows with fewer answers end in `NO_LABEL` with score -inf. Id arrays carry
@@ -50,7 +52,9 @@ def top_k(predictions: Predictions, k: int) -> TopK:
     Raises:
         DataError: a NaN score, or predictions that have none of the forms.
     """
-    labels, scores = ranked(predictions, k)
+    labels, scores = (
+        _ranked_backwards(predictions, k) if larger_id_first else ranked(predictions, k)
+    )
     if scores is None:
         scores = np.where(labels == NO_LABEL, -np.inf, 1 / cut_offs(k))
     return TopK(
@@ -88,6 +92,23 @@ def ranked(
         expected="integers [N, K] (label ids, best first), floats [N, L] (scores), CSR, TopK, or "
         "a mapping of indices and scores",
     )
+
+
+def _ranked_backwards(
+    predictions: Predictions, k: int
+) -> tuple[NDArray[np.integer], NDArray[np.floating] | None]:
+    """As `ranked`, of labels counted from the last one, so that the larger id comes first."""
+    if isinstance(predictions, Mapping):
+        predictions = scored_answers(predictions)
+    if (n_labels := label_axis(predictions)) is None:  # in order already
+        return ranked(predictions, k)
+    if isinstance(predictions, csr_array | csr_matrix):
+        last = n_labels - 1 - predictions.indices
+        parts = (predictions.data, last, predictions.indptr)
+        labels, scores = ranked(csr_array(parts, shape=predictions.shape), k)
+    else:
+        labels, scores = ranked(np.asarray(predictions)[:, ::-1], k)
+    return np.where(labels == NO_LABEL, NO_LABEL, n_labels - 1 - labels), scores
 
 
 def best_of_rows(
