@@ -1,5 +1,6 @@
 """SiameseXML, DeepXML and joint training from a data set to a model folder, and their resume."""
 
+# Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
 import itertools

@@ -1,5 +1,6 @@
 """The server as a process: signals, several workers, connections that misbehave."""
 
+# Over 300 lines: tests mirror modules, a file each.
 from __future__ import annotations
 
 import concurrent.futures
