@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from dexa.data import DataWarning, Row, load_dataset, open_source
-from dexa.errors import InputError
+from dexa.errors import DataError, InputError
 
 LABELS = [{"uid": "a", "title": " red ", "content": "a colour"}, {"title": "blue", "content": ""}]
 TRAIN = [
@@ -149,3 +149,11 @@ def test_any_text_and_relevance_survives(
         kept = {label: row[label] for label in sorted(row) if row[label] > 0}
         expected.append(Row(f"{title} {content}".strip(), list(kept), list(kept.values())))
     assert list(source.rows("trn")) == expected
+
+
+def test_a_line_of_a_separator_is_no_blank_line(tmp_path: Path) -> None:
+    (tmp_path / "trn.json").write_text('{"title": "a", "target_ind": [0]}\n')
+    (tmp_path / "lbl.json").write_bytes(b'{"title": "a"}\n\x1d')
+    source = open_source(tmp_path, fields=["title"])
+    with pytest.raises(DataError, match=r"lbl\.json:2"):
+        list(source.label_texts())

@@ -38,6 +38,8 @@ BROKEN_ARRAYS = (
 )
 """What NumPy, SciPy and zipfile raise for files that are broken, cut short or of something else."""
 
+_BLANK = " \t\n\r\v\f"  # what bytes take for space too; lines are counted as bytes
+
 
 class DataWarning(UserWarning):
     """The data were read, though not quite as they were written."""
@@ -143,7 +145,7 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     blank, found = 0, False
     for number, line in text_lines(path):
-        if line.isspace():
+        if not line.strip(_BLANK):
             blank = blank or number
             continue
         if blank:
