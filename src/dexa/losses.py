@@ -117,8 +117,13 @@ def multi_positive_triplet(
         The loss, a scalar.
     """
     labels = torch.tensor(similarity.shape[1]) if labels is None else labels
-    worst = -_extreme(-similarity, ~truth, -100.0, positives)
-    hardest = _extreme(similarity, known, _NEVER, negatives)
+    others = ~truth
+    low = _highest_places(-similarity.detach(), others, -100.0, positives)
+    high = _highest_places(similarity.detach(), known, _NEVER, negatives)
+    # found at once, so that the gradient is spread over all pairs once
+    found = similarity.gather(1, torch.cat([low, high], dim=1))
+    worst = torch.where(others.gather(1, low), 100.0, found[:, : low.shape[1]])
+    hardest = torch.where(known.gather(1, high), _NEVER, found[:, low.shape[1] :])
     violation = (hardest.unsqueeze(1) - worst.unsqueeze(2) + margin).clamp(min=0)
     weights = violation.masked_fill(violation == 0, -100.0).softmax(dim=2)
     pairs = labels.clamp(max=positives) * labels.clamp(max=negatives)
@@ -229,6 +234,12 @@ def _extreme(
 
     The gradient is that of the values found: no pass over all others.
     """
-    with torch.no_grad():
-        places, _ = highest(torch.where(excluded, instead, values), count)
+    places = _highest_places(values.detach(), excluded, instead, count)
     return torch.where(excluded.gather(1, places), instead, values.gather(1, places))
+
+
+def _highest_places(
+    values: torch.Tensor, excluded: torch.Tensor, instead: float, count: int
+) -> torch.Tensor:
+    """Where the highest values of each row are, in no order; excluded ones count as another."""
+    return highest(torch.where(excluded, instead, values), count)[0]

@@ -32,9 +32,9 @@ from dexa.training.encoded import Encoded, encoded
 from dexa.training.further_scorers import Texts, check_texts, with_further
 from dexa.training.loop import run
 from dexa.training.stages import (
-    classifier_stage,
-    encoder_stage,
-    reranker_stage,
+    make_classifier_stage,
+    make_encoder_stage,
+    make_reranker_stage,
     with_reranker,
 )
 from dexa.training.starting import feature_tokens, starting_encoder
@@ -222,9 +222,9 @@ def _run_stages(
     encoder.to(where)
     bank = _initial_bank(corpus, encoder, recipe, seed)
     fresh = copy.deepcopy(encoder) if recipe.reranker.epochs else None
-    history = run(encoder_stage(corpus, encoder, bank, recipe, seed), kept, progress)
+    history = run(make_encoder_stage(corpus, encoder, bank, recipe, seed), kept, progress)
     arrays = encoded(corpus, encoder, bank, recipe, memory, progress)
-    stage = classifier_stage(corpus, arrays, (encoder, bank), recipe, seed)
+    stage = make_classifier_stage(corpus, arrays, (encoder, bank), recipe, seed)
     history = history + run(stage, kept, progress)
     if recipe.classifier_stage.encoder_share:
         arrays = encoded(corpus, encoder, bank, recipe, memory, progress)
@@ -232,7 +232,7 @@ def _run_stages(
         arrays.label_vectors.to(where), stage.trained().to(where), stage.trained_head()
     )
     if fresh is not None:
-        again = reranker_stage(corpus, arrays, scorers, fresh, recipe, seed)
+        again = make_reranker_stage(corpus, arrays, scorers, fresh, recipe, seed)
         history = history + run(again, kept, progress)
         scorers = with_reranker(scorers, again)
     return _Stages(bank=bank, scorers=scorers, history=history, arrays=arrays)

@@ -28,7 +28,7 @@ from dexa.types import CLASSIFIERS, RERANKER, Silence
 _DOCUMENTS_AT_ONCE = 4_096
 
 
-def encoder_stage(
+def make_encoder_stage(
     corpus: Corpus, encoder: TextEncoder, bank: AuxiliaryBank, recipe: Recipe, seed: int
 ) -> Stage:
     """The stage that trains the encoder on the task of the recipe."""
@@ -39,7 +39,7 @@ def encoder_stage(
     return EncoderStage(corpus, encoder, bank, recipe, seed)
 
 
-def classifier_stage(
+def make_classifier_stage(
     corpus: Corpus,
     arrays: Encoded,
     trained: tuple[TextEncoder, AuxiliaryBank],
@@ -92,7 +92,7 @@ def shortlist_of(corpus: Corpus, arrays: Encoded, recipe: Recipe, seed: int) -> 
     return make_shortlist(corpus, recipe.shortlist, arrays.documents, vectors, seed)
 
 
-def reranker_stage(
+def make_reranker_stage(
     corpus: Corpus,
     arrays: Encoded,
     scorers: Scorers,
