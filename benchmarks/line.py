@@ -24,6 +24,7 @@ import torch
 from accuracy import DATA, FIELDS, held_out, labelled, over_labels
 from dexa import Dataset, Dexa, load_dataset
 from dexa.cli.train import chosen_recipe
+from dexa.training.devices import choose_device
 
 METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "R@10", "R@100")
 
@@ -57,6 +58,7 @@ def run(text: str, dataset: Dataset, options: argparse.Namespace) -> dict[str, o
     """Train and evaluate one recipe."""
     name, *settings = text.split(";")
     recipe = chosen_recipe(name, options.encoder, settings)
+    device = choose_device(options.device).type
     started, cpu = time.perf_counter(), time.process_time()
     model = Dexa(recipe, seed=options.seeds, device=options.device).fit(dataset)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -68,7 +70,7 @@ def run(text: str, dataset: Dataset, options: argparse.Namespace) -> dict[str, o
         "run": text,
         "seeds": options.seeds,
         "labels": dataset.n_labels,
-        "device": str(torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
         "train_s": round(seconds, 1),
         "train_cpu_s": round(cpu, 1),
         "mb": round(size / 2**20, 1),

@@ -165,9 +165,9 @@ def _products(rows: torch.Tensor) -> _Products:
     """
     columns = rows.mT
     if 4 * rows.shape[1] <= rows.shape[2]:
-        pairs = rows @ columns
-        return lambda weights: weights @ pairs
-    return lambda weights: weights @ rows @ columns
+        pairs = torch.bmm(rows, columns)
+        return lambda weights: torch.bmm(weights, pairs)
+    return lambda weights: torch.bmm(torch.bmm(weights, rows), columns)
 
 
 def _two_means(
