@@ -143,7 +143,15 @@ def test_labels_come_and_go_without_an_encoder(
 def test_several_additions_at_once_are_as_one_after_the_other(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    scorers = '["linear", "bm25", "word_neighbours", "mentions", "centroids", "label_words"]'
+    scorers = [
+        "linear",
+        "frequent",
+        "bm25",
+        "word_neighbours",
+        "mentions",
+        "centroids",
+        "label_words",
+    ]
     changes = {"fusion.method": "boosted", "fusion.scorers": scorers, "fusion.validation": 8}
     recipe = recipes.ova().changed({**changes, "fusion.trees": 3})
     Dexa(recipe, seed=3, device="cpu").fit(tiny_dataset).save(tmp_path / "model")
@@ -157,6 +165,7 @@ def test_several_additions_at_once_are_as_one_after_the_other(
         assert list(mine) == [
             "label_words",
             "linear",
+            "frequent",
             "word_neighbours",
             "mentions",
             "bm25",

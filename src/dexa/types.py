@@ -22,7 +22,7 @@ NO_LABEL = -1
 
 LABEL_SEARCH, CLASSIFIERS = "label_search", "classifiers"
 NEIGHBOURS, LABEL_WORDS, LINEAR = "neighbours", "label_words", "linear"
-WORD_NEIGHBOURS, MENTIONS = "word_neighbours", "mentions"
+FREQUENT, WORD_NEIGHBOURS, MENTIONS = "frequent", "word_neighbours", "mentions"
 BM25, CENTROIDS = "bm25", "centroids"
 SHORTLIST, RERANKER = "shortlist", "reranker"
 SCORERS = (
@@ -31,6 +31,7 @@ SCORERS = (
     NEIGHBOURS,
     LABEL_WORDS,
     LINEAR,
+    FREQUENT,
     WORD_NEIGHBOURS,
     MENTIONS,
     BM25,

@@ -11,6 +11,7 @@ from dexa.data.features import GROUPS, TextFeatures
 from dexa.lexical.bm25 import Bm25
 from dexa.lexical.documents import WordIndex, centroids
 from dexa.lexical.fitting import LinearFit
+from dexa.lexical.frequent import FrequentLabels
 from dexa.lexical.label_text import LabelSearch
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.mentions import Mentions
@@ -20,6 +21,7 @@ from dexa.lexical.rows import with_values
 __all__ = [
     "GROUPS",
     "Bm25",
+    "FrequentLabels",
     "LabelSearch",
     "LinearFit",
     "Mentions",

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, vstack
 
 from dexa import metrics
 from dexa.auxiliary import AuxiliaryBank
-from dexa.lexical import Bm25, LabelSearch, SparseLinear, WordIndex, with_values
+from dexa.lexical import Bm25, FrequentLabels, LabelSearch, SparseLinear, WordIndex, with_values
 from dexa.model.parts import HIDDEN, REMOVED, SHOWN, Model
 from dexa.model.scorers import Scorers, WordScorer, WordScorers
 from dexa.neighbours import NeighbourVotes, SearchT
@@ -197,6 +197,8 @@ def _read(
             assert came.features is not None
             index = index.joined_by(came.features)
         return _voted(votes, index, came, labels)
+    if isinstance(scorer, FrequentLabels):
+        return scorer.of_labels(n_labels)
     if isinstance(scorer, SparseLinear):
         assert rows.linear is not None
         return scorer.changed(labels, rows.linear)

@@ -17,6 +17,7 @@ from dexa.errors import ModelFolderError
 from dexa.index import ExactIndex, load_index
 from dexa.lexical import (
     Bm25,
+    FrequentLabels,
     LabelSearch,
     Mentions,
     SparseLinear,
@@ -31,6 +32,7 @@ from dexa.storage import read_json
 from dexa.types import (
     BM25,
     CENTROIDS,
+    FREQUENT,
     LABEL_WORDS,
     LINEAR,
     MENTIONS,
@@ -108,7 +110,7 @@ def opened_further(
 
 def _arrays(scorer: WordScorer) -> Arrays:
     """The arrays of a scorer that reads words."""
-    if isinstance(scorer, SparseLinear):
+    if isinstance(scorer, SparseLinear | FrequentLabels):
         return scorer.arrays()
     if isinstance(scorer, NeighbourVotes):
         assert isinstance(scorer.index, WordIndex)
@@ -129,6 +131,8 @@ def _scorer(
     """What `_arrays` took apart."""
     if name == LINEAR:
         return SparseLinear.restored({"prior": first_guess(), **arrays})  # format 1 kept none
+    if name == FREQUENT:
+        return FrequentLabels.restored(arrays, labels)
     if name == WORD_NEIGHBOURS:
         pairs = {
             part.removeprefix("pairs."): array for part, array in arrays.items() if "." in part

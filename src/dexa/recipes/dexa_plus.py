@@ -6,6 +6,7 @@ from dexa.recipe import EncoderStage, FusionChoice, Recipe
 from dexa.recipes.dexa import dexa
 from dexa.types import (
     CLASSIFIERS,
+    FREQUENT,
     LABEL_SEARCH,
     LABEL_WORDS,
     LINEAR,
@@ -20,13 +21,14 @@ _SCORERS = (
     NEIGHBOURS,
     LABEL_WORDS,
     LINEAR,
+    FREQUENT,
     WORD_NEIGHBOURS,
     MENTIONS,
 )
 
 
 def dexa_plus() -> Recipe:
-    """What the dense scorers miss, words find: seven scorers, fused by boosted trees."""
+    """What the dense scorers miss, words find: eight scorers, fused by boosted trees."""
     fusion = FusionChoice(scorers=_SCORERS, method="boosted", candidates=50, tail_weight=0.3)
     stage = EncoderStage(loss="softmax", rarity=0.2)
     return replace(dexa(), name="dexa-plus", encoder_stage=stage, fusion=fusion)

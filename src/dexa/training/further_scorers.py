@@ -11,6 +11,7 @@ from dexa.errors import DataError
 from dexa.index import ExactIndex
 from dexa.lexical import (
     Bm25,
+    FrequentLabels,
     LabelSearch,
     LinearFit,
     Mentions,
@@ -27,6 +28,7 @@ from dexa.training.stages import shortlist_of
 from dexa.types import (
     BM25,
     CENTROIDS,
+    FREQUENT,
     LABEL_WORDS,
     LINEAR,
     MENTIONS,
@@ -37,7 +39,7 @@ from dexa.types import (
     Progress,
 )
 
-_READING = {LABEL_WORDS, LINEAR, WORD_NEIGHBOURS, MENTIONS, BM25, CENTROIDS}
+_READING = {LABEL_WORDS, LINEAR, FREQUENT, WORD_NEIGHBOURS, MENTIONS, BM25, CENTROIDS}
 
 
 class Texts(NamedTuple):
@@ -150,6 +152,9 @@ class _WordFit:
             return Bm25.over(counts, k1=choice.k1, b=choice.b)
         if name == CENTROIDS:
             return LabelSearch.over(centroids(self._documents, self._labels, truth))
+        if name == FREQUENT:
+            words = len(self._features.words)
+            return FrequentLabels.fit(self._documents, truth, words, self._seed)
         assert name == LINEAR
         fit = LinearFit(rounds=choice.rounds)
         return fit(self._documents, self._labels, truth, self._features.groups, self._seed)
