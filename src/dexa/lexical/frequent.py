@@ -2,7 +2,8 @@
 
 Where a few labels are in most documents, whether a document has one of them matters more than all
 else, and wrong documents are too many for a shortlist. So each gets a linear classifier of words
-with squared hinge loss ``|w|²/2 + C Σ max(0, 1 − y (x · w + b))²``, as in DiSMEC (WSDM 2017).
+with squared hinge loss ``|w|²/2 + Σ max(0, 1 − y (x · w + b))²``, as in DiSMEC (WSDM 2017). A word
+weighs ``1 + idf`` there, so that common ones tell something too.
 """
 
 from __future__ import annotations
@@ -17,11 +18,8 @@ from scipy.sparse import csr_array, csr_matrix
 
 from dexa.data.features import width
 
-_LEAST, _SHARE, _MOST = 20, 1e-3, 300
+_LEAST, _SHARE, _MOST = 10, 1e-3, 300
 """A frequent label has so many documents, and this share of all; there are so many such labels."""
-
-_LOSS = 2.0
-"""C above; words are about half of a document's unit length, the rest being pairs and parts."""
 
 _OTHERS = 20_000
 """Documents without a label that stand for all of them."""
@@ -38,31 +36,36 @@ class FrequentLabels:
     Attributes:
         labels: int64 ``[H]``, the frequent ones, ascending.
         weights: float32 ``[H, W]``, of words, which are the first W features.
+        rescaled: float32 ``[W]``, what makes a word weigh ``1 + idf`` instead of idf.
         bias: float32 ``[H]``.
         n_labels: L, of all.
     """
 
     labels: NDArray[np.int64]
     weights: csr_array
+    rescaled: NDArray[np.float32]
     bias: NDArray[np.float32]
     n_labels: int
 
     @classmethod
-    def fit(cls, documents: csr_array, truth: csr_array, words: int, seed: int) -> FrequentLabels:
+    def fit(
+        cls, documents: csr_array, truth: csr_array, idf: NDArray[np.float32], seed: int
+    ) -> FrequentLabels:
         """Fit a classifier for each frequent label.
 
         Args:
             documents: features ``[N, V]``, of which the first are words.
             truth: the true labels ``[N, L]``.
-            words: how many features are words.
+            idf: of each word, ``[W]``.
             seed: of the documents drawn, and of the order in which they are looked at.
         """
         count, n_labels = truth.indptr.size - 1, width(truth)
         labels = _frequent(np.bincount(truth.indices, minlength=n_labels), count)
-        plain = _plain(documents, words)
+        rescaled = ((1 + idf) / np.maximum(idf, 1e-3)).astype(np.float32)
+        plain = _plain(documents, rescaled)
         columns = csr_matrix(csr_matrix(truth).T.tocsr()[labels])
         draw = np.random.default_rng(seed)
-        weights = np.zeros((len(labels), words), np.float32)
+        weights = np.zeros((len(labels), len(idf)), np.float32)
         bias = np.zeros(len(labels), np.float32)
         for place in range(len(labels)):
             right = np.zeros(count, bool)
@@ -70,14 +73,14 @@ class FrequentLabels:
             weights[place], bias[place] = _machine(plain, right, draw, seed)
         faint = _FAINT * np.abs(weights).max(axis=1, keepdims=True, initial=0)
         weights[np.abs(weights) < faint] = 0
-        return cls(labels, csr_array(weights), bias, n_labels)
+        return cls(labels, csr_array(weights), rescaled, bias, n_labels)
 
     def opinions(self, features: csr_array) -> csr_array:
         """Chances of labels, float32 ``[B, L]``, for features ``[B, V]`` of texts.
 
         A label has none where its margin is below -1: its classifier is sure that it is wrong.
         """
-        plain = _plain(features, width(self.weights))
+        plain = _plain(features, self.rescaled)
         margins = (plain @ self.weights.T).toarray() + self.bias
         rows, places = np.nonzero(margins > -1)
         chances = 1 / (1 + np.exp(-2 * margins[rows, places]))
@@ -95,16 +98,17 @@ class FrequentLabels:
             "data": self.weights.data,
             "indices": self.weights.indices,
             "indptr": self.weights.indptr,
-            "words": np.array([width(self.weights)]),
+            "rescaled": self.rescaled,
             "bias": self.bias,
         }
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]], n_labels: int) -> FrequentLabels:
         """What `arrays` gave."""
-        shape = (len(arrays["labels"]), int(arrays["words"][0]))
+        shape = (len(arrays["labels"]), len(arrays["rescaled"]))
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        return cls(arrays["labels"], csr_array(parts, shape=shape), arrays["bias"], n_labels)
+        weights = csr_array(parts, shape=shape)
+        return cls(arrays["labels"], weights, arrays["rescaled"], arrays["bias"], n_labels)
 
 
 def _frequent(counts: NDArray[np.int64], documents: int) -> NDArray[np.int64]:
@@ -114,10 +118,14 @@ def _frequent(counts: NDArray[np.int64], documents: int) -> NDArray[np.int64]:
     return np.sort(most[(of >= max(_LEAST, _SHARE * documents)) & (of < documents)])
 
 
-def _plain(features: csr_array, words: int) -> csr_matrix:
-    """The features that are words, in the form that scikit-learn takes."""
-    plain = csr_matrix(features)[:, :words]
-    parts = (plain.data, plain.indices.astype(np.int32), plain.indptr.astype(np.int32))
+def _plain(features: csr_array, rescaled: NDArray[np.float32]) -> csr_matrix:
+    """Unit vectors ``[B, W]`` of the features that are words, as scikit-learn takes them."""
+    plain = csr_matrix(features)[:, : len(rescaled)]
+    values, count = plain.data * rescaled[plain.indices], len(plain.indptr) - 1
+    rows = np.repeat(np.arange(count), np.diff(plain.indptr))
+    lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=count))
+    values /= np.maximum(lengths[rows], np.finfo(np.float32).tiny).astype(np.float32)
+    parts = (values, plain.indices.astype(np.int32), plain.indptr.astype(np.int32))
     return csr_matrix(parts, shape=plain.shape)
 
 
@@ -130,6 +138,6 @@ def _machine(
     others = draw.permutation(np.flatnonzero(~right))
     chosen = np.sort(np.concatenate([np.flatnonzero(right), others[:_OTHERS]]))
     weight = np.where(right[chosen], 1.0, max(1.0, len(others) / _OTHERS))
-    machine = LinearSVC(C=_LOSS, random_state=seed)
+    machine = LinearSVC(random_state=seed)
     machine.fit(documents[chosen], right[chosen], sample_weight=weight)
     return np.asarray(machine.coef_)[0], float(np.ravel(machine.intercept_)[0])

@@ -153,8 +153,8 @@ class _WordFit:
         if name == CENTROIDS:
             return LabelSearch.over(centroids(self._documents, self._labels, truth))
         if name == FREQUENT:
-            words = len(self._features.words)
-            return FrequentLabels.fit(self._documents, truth, words, self._seed)
+            idf = self._features.weights[: len(self._features.words)]
+            return FrequentLabels.fit(self._documents, truth, idf, self._seed)
         assert name == LINEAR
         fit = LinearFit(rounds=choice.rounds)
         return fit(self._documents, self._labels, truth, self._features.groups, self._seed)
