@@ -14,7 +14,7 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import csr_array, csr_matrix, vstack
 
 from dexa.data.features import width
 
@@ -65,15 +65,15 @@ class FrequentLabels:
         plain = _plain(documents, rescaled)
         columns = csr_matrix(csr_matrix(truth).T.tocsr()[labels])
         draw = np.random.default_rng(seed)
-        weights = np.zeros((len(labels), len(idf)), np.float32)
+        rows = [csr_array((0, len(idf)), dtype=np.float32)]
         bias = np.zeros(len(labels), np.float32)
         for place in range(len(labels)):
             right = np.zeros(count, bool)
             right[columns[place].indices] = True
-            weights[place], bias[place] = _machine(plain, right, draw, seed)
-        faint = _FAINT * np.abs(weights).max(axis=1, keepdims=True, initial=0)
-        weights[np.abs(weights) < faint] = 0
-        return cls(labels, csr_array(weights), rescaled, bias, n_labels)
+            weights, bias[place] = _machine(plain, right, draw, seed)
+            weights[np.abs(weights) < _FAINT * np.abs(weights).max()] = 0
+            rows.append(csr_array(weights[None].astype(np.float32)))
+        return cls(labels, csr_array(vstack(rows, format="csr")), rescaled, bias, n_labels)
 
     def opinions(self, features: csr_array) -> csr_array:
         """Chances of labels, float32 ``[B, L]``, for features ``[B, V]`` of texts.
@@ -140,4 +140,4 @@ def _machine(
     weight = np.where(right[chosen], 1.0, max(1.0, len(others) / _OTHERS))
     machine = LinearSVC(random_state=seed)
     machine.fit(documents[chosen], right[chosen], sample_weight=weight)
-    return np.asarray(machine.coef_)[0], float(np.ravel(machine.intercept_)[0])
+    return np.array(machine.coef_[0]), float(np.ravel(machine.intercept_)[0])
