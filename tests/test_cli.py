@@ -233,7 +233,7 @@ def test_evaluate_a_model(world, tmp_path: Path) -> None:
     result = dexa("evaluate", world.dataset, *arguments)
     assert "PSP: A = 0.55, B = 1.5" in result.output
     written = json.loads(figures.read_text())
-    assert list(written["scorers"]) == [*SCORERS[:7], "fusion"]  # those of dexa-plus
+    assert list(written["scorers"]) == [*SCORERS[:8], "fusion"]  # those of dexa-plus
     assert f"{written['scorers']['fusion']['P@1']:.2f}" in result.output
     assert "<html" in report.read_text()
 

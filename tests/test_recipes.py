@@ -34,7 +34,7 @@ def test_dexa_plus_differs_in_its_loss_and_fusion() -> None:
     plus, dexa = recipes.dexa_plus(), recipes.dexa()
     own = {"name": "dexa", "encoder_stage": dexa.encoder_stage, "fusion": dexa.fusion}
     assert dataclasses.replace(plus, **own) == dexa
-    assert (plus.encoder_stage.loss, plus.fusion.scorers) == ("softmax", SCORERS[:7])
+    assert (plus.encoder_stage.loss, plus.fusion.scorers) == ("softmax", SCORERS[:8])
 
 
 @pytest.mark.parametrize("name", ["bm25", "centroid", "knn", "ova"])
