@@ -135,10 +135,7 @@ class TextFeatures:
         """Texts as unit vectors, float32 ``[B, V]``; a text without known features is zero."""
         counts = self._counts(words_of(texts))
         values = (1 + np.log(counts.data)) * self.weights[counts.indices]
-        rows = np.repeat(np.arange(len(texts)), np.diff(counts.indptr))
-        lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))
-        values /= np.maximum(lengths[rows], np.finfo(np.float32).tiny)
-        parts = (values.astype(np.float32), counts.indices, counts.indptr)
+        parts = (of_unit_length(values, counts.indptr), counts.indices, counts.indptr)
         return csr_array(parts, shape=counts.shape)
 
     def name(self, place: int) -> str:
@@ -252,6 +249,16 @@ def _parts_of(word: str) -> list[str]:
 
 def _distinct_parts(words: Sequence[str]) -> list[str]:
     return sorted(set(chain.from_iterable(map(_parts_of, words))))
+
+
+def of_unit_length(
+    values: NDArray[np.floating], indptr: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Entries ``[E]`` of a CSR matrix whose rows become unit vectors; a row of zeros stays."""
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=len(indptr) - 1))
+    unit = values / np.maximum(lengths[rows], np.finfo(np.float32).tiny)
+    return unit.astype(np.float32)
 
 
 def width(matrix: csr_array) -> int:

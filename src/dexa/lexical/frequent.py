@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, vstack
 
-from dexa.data.features import width
+from dexa.data.features import of_unit_length, width
 
 _LEAST, _SHARE, _MOST = 10, 1e-3, 300
 """A frequent label has so many documents, and this share of all; there are so many such labels."""
@@ -88,7 +88,7 @@ class FrequentLabels:
         return csr_array(entries, shape=(len(margins), self.n_labels))
 
     def of_labels(self, n_labels: int) -> FrequentLabels:
-        """The same among more labels."""
+        """The same among more labels: those that come after training are none of these."""
         return replace(self, n_labels=n_labels)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -121,10 +121,7 @@ def _frequent(counts: NDArray[np.int64], documents: int) -> NDArray[np.int64]:
 def _plain(features: csr_array, rescaled: NDArray[np.float32]) -> csr_matrix:
     """Unit vectors ``[B, W]`` of the features that are words, as scikit-learn takes them."""
     plain = csr_matrix(features)[:, : len(rescaled)]
-    values, count = plain.data * rescaled[plain.indices], len(plain.indptr) - 1
-    rows = np.repeat(np.arange(count), np.diff(plain.indptr))
-    lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=count))
-    values /= np.maximum(lengths[rows], np.finfo(np.float32).tiny).astype(np.float32)
+    values = of_unit_length(plain.data * rescaled[plain.indices], plain.indptr)
     parts = (values, plain.indices.astype(np.int32), plain.indptr.astype(np.int32))
     return csr_matrix(parts, shape=plain.shape)
 
