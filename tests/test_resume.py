@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -40,6 +41,12 @@ class Notes(Silence):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+@pytest.fixture(autouse=True)
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a checkpoint at the end of every epoch, however long writing it takes."""
+    monkeypatch.setattr(checkpoints_module, "_SHARE", math.inf)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 def keep_often(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     """Keep a checkpoint in the middle of epochs too."""
     counter = itertools.count(1)
-    monkeypatch.setattr(Checkpoints, "due", lambda self: next(counter) % every == 0)
+
+    def due(self: Checkpoints, *, epoch_done: bool = False) -> bool:
+        return epoch_done or next(counter) % every == 0
+
+    monkeypatch.setattr(Checkpoints, "due", due)
 
 
 @pytest.mark.parametrize("step", range(STEPS))

@@ -625,7 +625,7 @@ def test_a_loop_stopped_at_any_step_goes_on_where_it_was(tmp_path, monkeypatch, 
     expected = run(whole, Checkpoints(None, {}), Silence())
     asked = 0
 
-    def due(self: Checkpoints) -> bool:
+    def due(self: Checkpoints, *, epoch_done: bool = False) -> bool:
         nonlocal asked
         asked += 1
         return asked % every == 0
@@ -685,6 +685,33 @@ def test_a_long_epoch_is_kept_on_its_way(tmp_path: Path, monkeypatch) -> None:
     assert kept.due()
     kept.save("a", {}, {"x": torch.zeros(1)})
     assert not kept.due()
+
+
+def test_checkpoints_take_a_twentieth_of_the_time(tmp_path: Path, monkeypatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(checkpoints_module.time, "monotonic", lambda: now)
+
+    def slow(*_: object) -> None:
+        nonlocal now
+        now += 2
+
+    monkeypatch.setattr(checkpoints_module, "save_file", slow)
+    kept = Checkpoints(tmp_path, {})
+    assert kept.due(epoch_done=True)  # nothing is kept yet
+    kept.save("a", {}, {})
+    now += 39
+    assert not kept.due(epoch_done=True)
+    now += 1
+    assert kept.due(epoch_done=True)
+
+
+def test_the_end_of_a_stage_is_kept_however_soon_it_comes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Checkpoints, "due", lambda self, *, epoch_done=False: False)
+    kept = Checkpoints(tmp_path, {})
+    run(Counting(), kept, Silence())
+    latest = kept.latest("counting")
+    assert latest is not None
+    assert latest.place["epoch"] == 3
 
 
 def test_tensors_of_every_kind_come_back(tmp_path: Path) -> None:

@@ -1,16 +1,10 @@
 """Scores of several scorers become one."""
 
 from dexa.fusion.blend import BlendFusion, fit_weights, scaled_scores
-from dexa.fusion.boosted import (
-    BoostedFusion,
-    Forest,
-    boosted_features,
-    constant_forest,
-    fit_forest,
-    rising_features,
-)
+from dexa.fusion.boosted import BoostedFusion, boosted_features, rising_features
 from dexa.fusion.calibration import Calibration, fit_calibration
 from dexa.fusion.candidates import Candidates, pairs_of, union
+from dexa.fusion.forest import Forest, constant_forest, fit_forest
 from dexa.fusion.shares import shares
 from dexa.fusion.single import SingleScorer
 from dexa.fusion.tree import DecisionTree, TreeFusion, constant_tree, fit_tree, tree_features

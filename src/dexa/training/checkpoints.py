@@ -16,6 +16,7 @@ from dexa.errors import DataError, ModelFolderError
 from dexa.storage import atomic_folder, read_json, write_json
 
 _MINUTES = 10.0
+_SHARE = 0.05
 _KEPT = 2
 
 
@@ -38,11 +39,16 @@ class Checkpoints:
 
     def __init__(self, folder: Path | None, run: dict[str, Any]) -> None:
         self.folder, self.run = folder, run
-        self._last = time.monotonic()
+        self._last, self._cost = time.monotonic(), 0.0
 
-    def due(self) -> bool:
-        """Whether so much time has passed that even an unfinished epoch is worth keeping."""
-        return self.folder is not None and time.monotonic() - self._last > 60 * _MINUTES
+    def due(self, *, epoch_done: bool = False) -> bool:
+        """Whether so much time has passed that the state is worth keeping.
+
+        At the end of an epoch: so much that checkpoints take a twentieth of the time at most.
+        Within one: ten minutes.
+        """
+        wait = self._cost / _SHARE if epoch_done else 60 * _MINUTES
+        return self.folder is not None and time.monotonic() - self._last >= wait
 
     def save(self, stage: str, place: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Keep the state of a stage, then drop what is older than the one before.
@@ -52,6 +58,7 @@ class Checkpoints:
         """
         if self.folder is None:
             return
+        started = time.monotonic()
         kept = self._all(stage)
         number = int(kept[-1].name.rpartition(".")[2]) + 1 if kept else 0
         with atomic_folder(self.folder / f"{stage}.{number:06d}") as draft:
@@ -61,6 +68,7 @@ class Checkpoints:
         for old in self._all(stage)[:-_KEPT]:
             shutil.rmtree(old)
         self._last = time.monotonic()
+        self._cost = self._last - started
 
     def latest(self, stage: str) -> Kept | None:
         """The last checkpoint of a stage; None where there is none.

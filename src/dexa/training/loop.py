@@ -1,4 +1,4 @@
-"""The training loop: epochs and steps of a stage, its state kept at every epoch's end."""
+"""The training loop: epochs and steps of a stage, its state kept on the way and at its end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def run(stage: Stage, checkpoints: Checkpoints, progress: Progress) -> list[dict
         }
         place.history.append({**record, "seconds": round(time.perf_counter() - started, 3)})
         place.epoch, place.losses = place.epoch + 1, []
-        checkpoints.save(stage.name, vars(place), stage.tensors())
+        if place.epoch == stage.epochs or checkpoints.due(epoch_done=True):
+            checkpoints.save(stage.name, vars(place), stage.tensors())
     progress.end()
     return place.history
 
