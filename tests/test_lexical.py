@@ -22,6 +22,7 @@ from dexa.lexical import (
     unseen_labels,
     weights_of_texts,
 )
+from dexa.lexical.blocks import RowBlocks
 from dexa.lexical.candidates import Candidates, meet
 from dexa.lexical.rows import with_rows
 from dexa.lexical.support import find_support
@@ -282,3 +283,13 @@ def test_weights_of_labels_that_come_later() -> None:
     often = weights_of_texts(prior, texts, np.array([3, 3]), features.groups).toarray()
     full = (prior[kind] + prior[3 + kind] * np.log(4)) * texts.toarray()
     np.testing.assert_allclose(often, full, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "share"), [(0, 0.5), (1, 1.0), (7, 0.0), (90, 0.2), (300, 0.02)])
+def test_products_by_blocks_are_those_of_the_whole(rows: int, share: float) -> None:
+    draw = np.random.default_rng(rows)
+    dense = draw.random((rows, 40)).astype(np.float32)
+    dense[draw.random(dense.shape) >= share] = 0
+    vector = draw.random(40)
+    expected = csr_array(dense, dtype=np.float64) @ vector
+    assert np.array_equal(RowBlocks(csr_array(dense)) @ vector, expected)

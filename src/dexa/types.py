@@ -58,7 +58,7 @@ class TopK:
 
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
-    label_texts: Sequence[str] | None = None
+    label_texts: Sequence[str] | None = field(default=None, repr=False)
     probabilities: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:

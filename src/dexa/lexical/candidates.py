@@ -14,6 +14,7 @@ from dexa.data.features import width
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.support import Support, values_at
 from dexa.metrics import top_k
+from dexa.threads import side_by_side
 from dexa.types import NO_LABEL
 
 _CHUNK = 1_024
@@ -44,12 +45,13 @@ class Candidates:
 
 def shortlist(scorer: SparseLinear, documents: csr_array, k: int) -> NDArray[np.int64]:
     """The k best labels of each document, ``[N, k]``; `NO_LABEL` fills."""
-    n_documents = documents.indptr.size - 1
-    best = np.full((n_documents, k), NO_LABEL)
-    for start in range(0, n_documents, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        best[part] = top_k(scorer.margins(csr_array(documents[part])), k).labels
-    return best
+    scorer.by_feature  # noqa: B018, made once, not by every thread
+
+    def found(start: int) -> NDArray[np.int64]:
+        return top_k(scorer.margins(csr_array(documents[start : start + _CHUNK])), k).labels
+
+    starts = range(0, documents.indptr.size - 1, _CHUNK)
+    return np.concatenate([np.empty((0, k), np.int64), *side_by_side(found, starts)])
 
 
 def meet(

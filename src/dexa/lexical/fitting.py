@@ -27,6 +27,7 @@ from scipy.sparse import csr_array
 
 from dexa.data.features import GROUPS
 from dexa.errors import RecipeError
+from dexa.lexical.blocks import RowBlocks
 from dexa.lexical.candidates import Candidates, meet, shortlist
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.prior import SLIGHT, first_guess, prior_weights, scorer_over
@@ -136,11 +137,14 @@ class LinearFit:
         own_bias: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What to add to the weights ``[E]`` and to the bias ``[L]`` of the prior."""
-        meetings, labels = candidates.meetings, candidates.labels
-        transposed = csr_array(meetings.T.tocsr())
+        labels = candidates.labels
+        meetings = RowBlocks(candidates.meetings)
+        transposed = RowBlocks(csr_array(candidates.meetings.T.tocsr()))
         penalty = self.penalty * (1 + self.rarity / np.maximum(support.counts, 1))
         weight_penalty = penalty[support.labels]
-        reach = meetings.sum(axis=1) + 1  # of a step in all weights, on the pair's margin
+        reach = (
+            candidates.meetings.sum(axis=1) + 1
+        )  # of a step in all weights, on the pair's margin
         curvature = _CURVATURE * (transposed @ reach) + weight_penalty
         bias_curvature = (
             _CURVATURE * np.bincount(labels, weights=reach, minlength=len(penalty)) + penalty

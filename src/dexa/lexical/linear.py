@@ -47,7 +47,7 @@ class SparseLinear:
     def margins(self, features: csr_array) -> csr_array:
         """What `opinions` are before they become chances: ``x · w_l + b_l``."""
         ones = csr_array(np.ones((features.indptr.size - 1, 1), np.float32))
-        scores = csr_array(hstack([features, ones], format="csr") @ self._by_feature)
+        scores = csr_array(hstack([features, ones], format="csr") @ self.by_feature)
         bias = self.bias.copy()
         bias[self.heads] = 0  # theirs are in the last row of the weights
         scores.data += bias[scores.indices]
@@ -82,7 +82,7 @@ class SparseLinear:
         )
 
     @cached_property
-    def _by_feature(self) -> csr_array:
+    def by_feature(self) -> csr_array:
         """Weights ``[V + 1, L]``, the last row the bias of the heads."""
         transposed = csr_array(self.weights.T.tocsr())
         heads = (self.bias[self.heads], (np.zeros_like(self.heads), self.heads))

@@ -21,6 +21,7 @@ from dexa.index import ExactIndex, chosen_kind, reindexed
 from dexa.lexical import LabelSearch, Mentions, SparseLinear, TextFeatures, WordIndex
 from dexa.neighbours import NeighbourVotes
 from dexa.shortlists import Shortlist
+from dexa.threads import side_by_side
 from dexa.types import (
     CLASSIFIERS,
     LABEL_SEARCH,
@@ -37,6 +38,8 @@ from dexa.types import (
     Progress,
     TopK,
 )
+
+_FEW = 16  # texts for which threads take longer to begin than they save
 
 
 class WordScorer(Protocol):
@@ -74,7 +77,13 @@ class WordScorers:
     def opinions(self, texts: Sequence[str]) -> dict[str, csr_array]:
         """What each says of texts, ``[B, L]``."""
         features = self.features.transform(texts)
-        said = {name: scorer.opinions(features) for name, scorer in self.by_name.items()}
+        scorers = self.by_name.values()
+        opinions = (
+            [scorer.opinions(features) for scorer in scorers]
+            if len(texts) < _FEW
+            else side_by_side(lambda scorer: scorer.opinions(features), scorers)
+        )
+        said = dict(zip(self.by_name, opinions, strict=True))
         if self.mentions is not None:
             said[MENTIONS] = self.mentions.opinions(texts, self.features)
         return {name: said[name] for name in SCORERS if name in said}
