@@ -7,7 +7,7 @@ dimensions of an embedding, ``A`` auxiliary vectors, ``K`` answers a text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
