@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
+
+from dexa.encoders.bag_sums import bag_sums
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 """2⁶⁴ over the golden ratio, as a signed integer: multiplied by it, near numbers part (Knuth)."""
@@ -36,8 +37,10 @@ def bag_means(
         pairs: how many of its rows are for pairs.
         sparse: whether the gradient of the table is sparse.
     """
+    lengths = torch.diff(starts, append=starts.new_full((1,), len(ids)))
     if pairs == 0:
-        return F.embedding_bag(ids, table, starts, mode="mean", sparse=sparse)
+        weights = (1 / lengths.to(table.dtype)).repeat_interleave(lengths)
+        return bag_sums(ids, starts, table, weights, sparse)
     none = len(table) - 1
     vocabulary_size = none - pairs
     rows = _rows_of_pairs(ids, ids.roll(-1), vocabulary_size, pairs)
@@ -45,8 +48,11 @@ def bag_means(
     ends = torch.zeros(len(ids) + 1, dtype=torch.bool, device=ids.device)
     ends[starts] = True
     ends[-1] = True
-    both = torch.stack([ids, rows.where(~ends[1:], none)], dim=1).flatten()
-    return F.embedding_bag(both, table, 2 * starts, mode="mean", sparse=sparse, padding_idx=none)
+    follows = ~ends[1:]
+    both = torch.stack([ids, rows.where(follows, none)], dim=1).flatten()
+    share = (1 / (2 * lengths - 1).to(table.dtype)).repeat_interleave(lengths)
+    weights = torch.stack([share, share * follows], dim=1).flatten()
+    return bag_sums(both, 2 * starts, table, weights, sparse)
 
 
 def padded_means(

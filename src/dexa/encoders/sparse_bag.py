@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from torch import nn
 from torch.nn import functional as F
 
+from dexa.encoders.bag_sums import bag_sums
 from dexa.encoders.base import TextEncoder
 from dexa.encoders.features import FeatureReader
 from dexa.encoders.residual import ResidualBlock
@@ -58,14 +59,7 @@ class SparseBag(TextEncoder):
         """Unit-norm vectors ``[B, D]``; a text without features gives zeros before training."""
         assert isinstance(batch, TokenBatch)
         assert batch.weights is not None
-        summed = F.embedding_bag(
-            batch.ids,
-            self.table,
-            batch.offsets[:-1],
-            mode="sum",
-            per_sample_weights=batch.weights,
-            sparse=self.training,
-        )
+        summed = bag_sums(batch.ids, batch.offsets[:-1], self.table, batch.weights, self.training)
         active = _ACTIVATIONS[self.activation](summed)
         dropped = F.dropout(active, self.dropout, self.training)
         return F.normalize(self.block(dropped), dim=-1, eps=LEAST_NORM)

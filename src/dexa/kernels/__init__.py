@@ -6,7 +6,7 @@ would pay many times over. Tests compare both with each other.
 """
 
 from dexa.kernels.attention import attention, attention_gradient
-from dexa.kernels.chosen import chosen_products, chosen_sums, sums_by_row
+from dexa.kernels.chosen import chosen_products, chosen_sums, sums_by_row, sums_of_places
 from dexa.kernels.device import on_triton
 from dexa.kernels.halves import TINY, leaning_of_halves, power_step
 from dexa.kernels.highest import FOLD, highest
@@ -42,4 +42,5 @@ __all__ = [
     "power_step",
     "put_rows",
     "sums_by_row",
+    "sums_of_places",
 ]

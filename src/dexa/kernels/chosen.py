@@ -44,17 +44,36 @@ def sums_by_row(
     Returns:
         The rows that have a weight, int64 ``[A]``, ascending, and their sums ``[A, D]``.
     """
-    cells = ((weights != 0) & (rows >= 0)).flatten().nonzero().squeeze(1)
-    owners, order = rows.flatten()[cells].sort(stable=True)
+    sources = torch.arange(len(rows), device=rows.device).repeat_interleave(rows.shape[1])
+    weights = weights.masked_fill(rows < 0, 0.0).flatten()
+    return sums_of_places(queries, sources, rows.flatten(), weights)
+
+
+def sums_of_places(
+    vectors: torch.Tensor, sources: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted sums of vectors for each row, added up in the order of the places.
+
+    Args:
+        vectors: ``[B, D]``.
+        sources: which vector counts in a place, int64 ``[T]``.
+        rows: for which row, int64 ``[T]``.
+        weights: how much, ``[T]``; rows whose weights are all 0 are left out.
+
+    Returns:
+        The rows that have a weight, int64 ``[A]``, ascending, and their sums ``[A, D]``.
+    """
+    places = weights.nonzero().squeeze(1)
+    owners, order = rows[places].sort(stable=True)
     active, counts = owners.unique_consecutive(return_counts=True)
-    cells = cells[order]
     if not len(active):
-        return active, queries.new_zeros(0, queries.shape[1])
+        return active, vectors.new_zeros(0, vectors.shape[1])
+    places = places[order]
     sums = F.embedding_bag(
-        cells // rows.shape[1],
-        queries,
+        sources[places],
+        vectors,
         counts.cumsum(0) - counts,
         mode="sum",
-        per_sample_weights=weights.flatten()[cells],
+        per_sample_weights=weights[places],
     )
     return active, sums

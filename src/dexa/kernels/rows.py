@@ -95,19 +95,23 @@ def _adam_some(
     rates: AdamRates,
 ) -> None:
     table, first, second, updates = state
-    updates[rows] += 1
-    count = updates[rows].unsqueeze(1)
-    mean = torch.lerp(gradient, first[rows].to(table.dtype), rates.beta1)
-    square = torch.lerp(gradient.square(), second[rows].to(table.dtype), rates.beta2)
+    count = updates.index_select(0, rows).add_(1)
+    updates.index_copy_(0, rows, count)
+    count = count.unsqueeze(1)
+    mean = torch.lerp(gradient, first.index_select(0, rows).to(table.dtype), rates.beta1)
+    square = second.index_select(0, rows).to(table.dtype).mul_(rates.beta2)
+    square.addcmul_(gradient, gradient, value=1 - rates.beta2)
     if first.dtype == torch.bfloat16:
         noise = _noise(names, count, table.shape[1])
-        first[rows] = _rounded(mean, noise & 0xFFFF)
-        second[rows] = _rounded(square, noise >> 16)
+        first.index_copy_(0, rows, _rounded(mean, noise & 0xFFFF))
+        second.index_copy_(0, rows, _rounded(square, noise >> 16))
     else:
-        first[rows], second[rows] = mean, square
-    mean = mean / (1 - rates.beta1**count)
-    square = square / (1 - rates.beta2**count)
-    table[rows] -= rates.learning_rate * mean / (square.sqrt() + rates.epsilon)
+        first.index_copy_(0, rows, mean)
+        second.index_copy_(0, rows, square)
+    mean *= rates.learning_rate / (1 - rates.beta1**count)
+    square /= 1 - rates.beta2**count
+    moved = table.index_select(0, rows).addcdiv_(mean, square.sqrt_().add_(rates.epsilon), value=-1)
+    table.index_copy_(0, rows, moved)
 
 
 def _noise(rows: torch.Tensor, count: torch.Tensor, width: int) -> torch.Tensor:

@@ -66,8 +66,7 @@ class TunedEncoder:
         self._dense.zero_grad(set_to_none=True)
         for table, adam in self._tables:
             assert table.grad is not None
-            gradient = table.grad.coalesce()
-            adam.update(gradient.indices()[0], gradient.values(), self.rate.value)
+            adam.update(*_each_once(table.grad), self.rate.value)
             table.grad = None
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -104,6 +103,18 @@ class TunedEncoder:
 
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [p for group in self.groups for p in group["params"]]
+
+
+def _each_once(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of a sparse gradient, ascending, and what they have: `bag_sums` gives them so.
+
+    Autograd forgets that they are, and gradients of several pieces of a batch have to be added.
+    """
+    rows, values = gradient._indices()[0], gradient._values()
+    if bool((rows.diff() > 0).all()):
+        return rows, values
+    gradient = gradient.coalesce()
+    return gradient.indices()[0], gradient.values()
 
 
 def _adamw(
