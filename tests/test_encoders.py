@@ -49,6 +49,7 @@ from dexa.encoders import (
     transformer,
     transformer_width,
 )
+from dexa.encoders.bag_sums import bag_sums
 from dexa.encoders.pairs import bag_means, table_with_pairs
 from dexa.errors import EncoderError, InputError
 from dexa.tokens import TokenArray
@@ -939,3 +940,27 @@ def test_the_packaged_encoder_without_its_package(monkeypatch: pytest.MonkeyPatc
 
 def test_the_encoder_of_the_other_tests_opens(tmp_path: Path) -> None:
     assert open_encoder(str(write_encoder(tmp_path / "tiny")), max_length=16).dimension == 16
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=6), seed=st.integers(0, 1_000))
+def test_the_sparse_gradient_of_bag_sums_is_the_dense_one(lengths: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(5, (sum(lengths),), generator=generator)
+    weights = torch.randint(3, (sum(lengths),), generator=generator).double()
+    starts = torch.tensor(lengths).cumsum(0) - torch.tensor(lengths)
+    wanted = torch.randn(len(lengths), 4, dtype=torch.float64, generator=generator)
+    table = torch.randn(5, 4, dtype=torch.float64, generator=generator)
+    sparse, dense = table.clone().requires_grad_(), table.clone().requires_grad_()
+    summed = bag_sums(rows, starts, sparse, weights, True)
+    (summed * wanted).sum().backward()
+    which = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    naive = torch.zeros(len(lengths), 4, dtype=torch.float64)
+    naive = naive.index_add(0, which, dense[rows] * weights[:, None])
+    (naive * wanted).sum().backward()
+    torch.testing.assert_close(summed, naive)
+    assert sparse.grad is not None
+    assert dense.grad is not None
+    torch.testing.assert_close(sparse.grad.to_dense(), dense.grad)
+    touched = sparse.grad._indices()[0]
+    assert touched.tolist() == sorted(set(rows[weights > 0].tolist()))

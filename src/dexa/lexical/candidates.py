@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -18,7 +20,7 @@ from dexa.threads import side_by_side
 from dexa.types import NO_LABEL
 
 _CHUNK = 1_024
-_ENTRIES = 1 << 23  # features looked up at once
+_ENTRIES = 1 << 21  # features looked up at once by a thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +79,8 @@ def meet(
     right = np.isin(keys, own, assume_unique=True)
     rows, columns = np.divmod(keys, n_labels)
     values, places, counts, total = [], [], [], 0
-    for part in _slices(np.diff(documents.indptr)[rows]):
-        found = _meetings(documents, rows[part], columns[part], support)
+    slices = _slices(np.diff(documents.indptr)[rows])
+    for part, found in _found(slices, documents, rows, columns, support):
         total += len(found[0])
         if total > most and part.start:
             kept = slice(part.start)
@@ -105,9 +107,27 @@ def _slices(lengths: NDArray[np.integer]) -> Iterator[slice]:
         start = stop
 
 
+def _found(
+    slices: Iterator[slice],
+    documents: csr_array,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    support: Support,
+) -> Iterator[tuple[slice, _Meetings]]:
+    """`_meetings` of slices, of as many at once as there are threads."""
+    while some := list(islice(slices, torch.get_num_threads())):
+        found = side_by_side(
+            lambda part: _meetings(documents, rows[part], columns[part], support), some
+        )
+        yield from zip(some, found, strict=True)
+
+
+_Meetings: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]
+
+
 def _meetings(
     documents: csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64], support: Support
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+) -> _Meetings:
     """Values and places of the meetings of pairs, and how many each pair has."""
     lengths = np.diff(documents.indptr)[rows]
     pairs = np.repeat(np.arange(len(rows)), lengths)

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 from torch.nn import functional as F
 
 from dexa import metrics
@@ -39,7 +39,7 @@ from dexa.types import (
     TopK,
 )
 
-_FEW = 16  # texts for which threads take longer to begin than they save
+_AT_ONCE = 128  # texts whose words a thread reads
 
 
 class WordScorer(Protocol):
@@ -48,6 +48,21 @@ class WordScorer(Protocol):
     def opinions(self, features: csr_array, /) -> csr_array:
         """Positive scores, float32 ``[B, L]``, for features ``[B, V]`` of texts."""
         ...
+
+
+def _opinions(scorer: WordScorer, features: csr_array) -> csr_array:
+    """What a scorer says of texts, a block of them at a time.
+
+    The first block is asked alone: what a scorer makes when it is first asked is made once.
+    """
+    count = features.indptr.size - 1
+    first = scorer.opinions(csr_array(features[:_AT_ONCE]))
+    others = [
+        csr_array(features[start : start + _AT_ONCE]) for start in range(_AT_ONCE, count, _AT_ONCE)
+    ]
+    if not others:
+        return first
+    return csr_array(vstack([first, *side_by_side(scorer.opinions, others)], format="csr"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +92,7 @@ class WordScorers:
     def opinions(self, texts: Sequence[str]) -> dict[str, csr_array]:
         """What each says of texts, ``[B, L]``."""
         features = self.features.transform(texts)
-        scorers = self.by_name.values()
-        opinions = (
-            [scorer.opinions(features) for scorer in scorers]
-            if len(texts) < _FEW
-            else side_by_side(lambda scorer: scorer.opinions(features), scorers)
-        )
-        said = dict(zip(self.by_name, opinions, strict=True))
+        said = {name: _opinions(scorer, features) for name, scorer in self.by_name.items()}
         if self.mentions is not None:
             said[MENTIONS] = self.mentions.opinions(texts, self.features)
         return {name: said[name] for name in SCORERS if name in said}
