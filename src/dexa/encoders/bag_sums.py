@@ -60,5 +60,5 @@ class _SparseSums(torch.autograd.Function):
         lengths = torch.diff(starts, append=starts.new_full((1,), len(rows)))
         bags = torch.arange(len(starts), device=rows.device).repeat_interleave(lengths)
         touched, sums = sums_of_places(gradients[0].contiguous(), bags, rows, weights)
-        sparse = torch.sparse_coo_tensor(touched[None], sums, ctx.shape, check_invariants=False)
+        sparse = torch.sparse_coo_tensor(touched[None], sums, ctx.shape, check_invariants=True)
         return sparse, None, None, None

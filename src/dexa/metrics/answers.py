@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dexa.errors import DataError
+from dexa.metrics.matrices import shape_of
 from dexa.metrics.ranking import check_label_ids, find_pairs
+from dexa.threads import side_by_side
 from dexa.types import NO_LABEL, TopK
+
+_DENSE_CELLS = 1 << 21  # scores of all labels that a thread holds at once
 
 
 def drop_pairs(top: TopK, pairs: NDArray[np.integer]) -> TopK:
@@ -84,13 +88,16 @@ def chosen(opinions: csr_array, labels: NDArray[np.int64]) -> NDArray[np.float32
     Returns:
         float32 ``[B, K]``: 0 where there is no opinion, -inf for `NO_LABEL`.
     """
+    scores = np.full(labels.shape, -np.inf, np.float32)
     if not labels.size:
-        return np.empty(labels.shape, np.float32)
-    if not opinions.has_canonical_format:  # lets SciPy search in a row, rather than walk through it
-        opinions = opinions.copy()
-        opinions.sum_duplicates()
-    rows = np.broadcast_to(np.arange(len(labels))[:, None], labels.shape)
-    found = opinions[rows.ravel(), np.maximum(labels, 0).ravel()]
-    scores = np.asarray(found, dtype=np.float32).reshape(labels.shape)
-    scores[labels == NO_LABEL] = -np.inf
+        return scores
+    rows = max(1, _DENSE_CELLS // shape_of(opinions)[1])
+
+    def look_up(start: int) -> None:
+        block = slice(start, start + rows)
+        dense = csr_array(opinions[block]).toarray()
+        found = np.take_along_axis(dense, np.maximum(labels[block], 0), axis=1)
+        np.copyto(scores[block], found, where=labels[block] != NO_LABEL)
+
+    side_by_side(look_up, range(0, len(labels), rows))
     return scores
