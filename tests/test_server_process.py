@@ -54,6 +54,12 @@ def ask(address: str, texts: object = "amber bridge") -> dict:
         return json.load(answer)
 
 
+def _alike(found: dict, expected: dict) -> bool:
+    """Whether the answers to one text are the same, scores but for their last digit."""
+    pairs = zip(found["labels"], expected["labels"], strict=True)
+    return all(a == {**b, "score": pytest.approx(b["score"], abs=2e-5)} for a, b in pairs)
+
+
 def figures(address: str) -> str:
     with urlopen(f"{address}/metrics", timeout=30) as answer:
         return answer.read().decode()
@@ -135,7 +141,9 @@ def test_several_workers_answer_count_together_and_are_replaced(
     def act(address: str) -> None:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: ask(address), range(60)))
-        assert all(answer["answers"] == answers[0]["answers"] for answer in answers)
+        # requests are answered in batches, whose size moves the last digit of a vector
+        first = answers[0]["answers"][0]
+        assert all(_alike(answer["answers"][0], first) for answer in answers)
         counted = 'dexa_requests_total{route="/v1/predict",status="200"} 60.0'
         _until(lambda: counted in figures(address))
         victim = multiprocessing.active_children()[0]

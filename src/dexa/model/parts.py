@@ -27,7 +27,7 @@ FUSION = "fusion"
 SHOWN, HIDDEN, REMOVED = 0, 1, 2
 """What a label can be: answered; kept, but never answered; gone for good, its id never reused."""
 
-_TEXTS_AT_ONCE = 4_096
+_TEXTS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
