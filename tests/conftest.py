@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tiny_models import tiny_recipe as recipe_of
 
 # Tensors here are tiny: several threads only wait for each other, for long on a busy machine.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the commands that tests run
+os.environ["DEXA_CACHE"] = str(Path(__file__).parents[1] / "build" / "cache")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

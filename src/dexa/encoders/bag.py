@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from dexa.encoders.base import TextEncoder, encode
+from dexa.encoders.base import TextEncoder
+from dexa.encoders.first_vectors import first_vectors
 from dexa.encoders.pairs import bag_means, padded_means, pairs_in, table_with_pairs
 from dexa.encoders.transformer import Transformer
 from dexa.errors import EncoderError
-from dexa.tokens import TextTokenizer, TokenArray, TokenGroups, offsets_of
+from dexa.tokens import TextTokenizer, TokenGroups
 from dexa.types import TokenBatch
 
 _STATIC, _DENSE, _NORMALIZE = "0_StaticEmbedding", "1_Dense", "2_Normalize"
@@ -76,7 +76,7 @@ class BagOfTokens(TextEncoder):
         if teacher is None:
             table = torch.randn(tokenizer.vocabulary_size, dimension, generator=generator)
         else:
-            table = encode(teacher, _single_tokens(teacher.tokenizer))
+            table = first_vectors(teacher)
             table = (table - table.mean(dim=0)) * torch.log1p(
                 torch.arange(1.0, len(table) + 1)
             ).unsqueeze(1)
@@ -170,19 +170,6 @@ class BagOfTokens(TextEncoder):
 def is_bag(folder: Path) -> bool:
     """Whether a folder holds a bag of tokens."""
     return (folder / _STATIC).is_dir()
-
-
-def _single_tokens(tokenizer: TextTokenizer) -> TokenArray:
-    """Every token of the vocabulary as a text of its own, between the special tokens."""
-    before, after = tokenizer.around()
-    size = tokenizer.vocabulary_size
-    columns = [
-        *(torch.full((size,), id_) for id_ in before),
-        torch.arange(size),
-        *(torch.full((size,), id_) for id_ in after),
-    ]
-    lengths = np.full(size, len(columns), np.int64)
-    return TokenArray(torch.stack(columns, dim=1).flatten().int(), offsets_of(lengths))
 
 
 def _plain(parameter: torch.Tensor) -> torch.Tensor:
