@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dexa import kernels
 from dexa.clustering import balanced_kmeans, cohesion, dense
 from dexa.errors import DataError, InputError
 
@@ -107,6 +108,48 @@ def test_products_of_small_and_large_nodes() -> None:
     few = rows[..., :16]  # so that fewer numbers than the inner products of each two
     expected = torch.einsum("ns,nsd,ntd->nt", weights[:, 0], few, few)[:, None]
     torch.testing.assert_close(dense._products(few)(weights), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("slots", [2, 3, 16, 47, 95, 128])
+def test_small_nodes_are_halved_as_one_at_a_time(slots: int) -> None:
+    count, left = 40, (slots + 1) // 2
+    sizes = torch.full((count,), slots)
+    sizes[::2] -= int(slots > 2)  # a row less, on the right
+    rows = mixture(count * slots, 24, 60).view(count, slots, 24)
+    rows = torch.nn.functional.normalize(rows, dim=2)
+    real = torch.arange(slots) < sizes[:, None]
+    rows *= real[..., None]
+    bias = torch.where(real, 0.0, -torch.inf)[:, None]
+    start = torch.randn(count, 1, slots, generator=torch.Generator().manual_seed(4))
+    given = [part.cuda() for part in (rows @ rows.mT, bias, start, sizes)]
+    options = {"power_steps": dense._POWER_STEPS, "tolerance": 5e-5, "max_iterations": 100}
+    sides = kernels.halves_of_few(*given, left=left, **options).cpu()
+    assert torch.equal(sides.sum(dim=2), torch.full((count, 1), float(left)))
+    assert ((sides == 0) | (sides == 1)).all()
+    assert (sides[bias.isneginf()] == 0).all()
+    same, qualities = 0, []
+    for node in range(count):
+        one = [part[node : node + 1] for part in (rows, bias, start)]
+        nodes = dense._Nodes(
+            starts=torch.zeros(1, dtype=torch.int64),
+            sizes=sizes[node : node + 1],
+            lefts=torch.tensor([left]),
+            left=left,
+            right=slots - left,
+            count=int(sizes[node]),
+        )
+        expected = dense._two_means(dense._products(one[0]), one[1], one[2], nodes, 5e-5, 100)
+        same += torch.equal(sides[node], expected[0])
+        qualities.append([lengths_of(rows[node], side) for side in (sides[node], expected[0])])
+    assert same >= 0.9 * count
+    ours, theirs = torch.tensor(qualities).mean(dim=0)
+    assert ours == pytest.approx(theirs, rel=2e-3)
+
+
+def lengths_of(rows: torch.Tensor, side: torch.Tensor) -> float:
+    """The lengths of the sums of both halves, which add up to all similarities."""
+    return float((side @ rows).norm() + ((1 - side) @ rows).norm())
 
 
 def test_blocks_do_not_change_the_quality(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -449,12 +449,14 @@ def test_the_leaning_of_halves_against_a_loop(device: str, slots: int) -> None:
     with_left, with_right = draw.weight(5, 1, slots).abs(), draw.weight(5, 1, slots).abs()
     with_left[1], with_right[2] = 0, 0
     with_all = with_left + with_right
-    ours, lengths = leaning_of_halves(side, with_left, with_all)
+    bias = draw.weight(5, 1, slots)
+    ours, lengths = leaning_of_halves(side, with_left, with_all, bias)
     assert ours.shape == (5, 1, slots)
     assert lengths.shape == (5, 2, 1)
     for node in range(5):
         chosen, left, both = (x[node, 0].cpu().double() for x in (side, with_left, with_all))
         left_length = max(float(chosen @ left), TINY) ** 0.5
         right_length = max(float((1 - chosen) @ (both - left)), TINY) ** 0.5
-        near(ours[node, 0], left / left_length - (both - left) / right_length, 1e-4)
+        leaning = left / left_length - (both - left) / right_length
+        near(ours[node, 0], leaning + bias[node, 0].cpu().double(), 1e-4)
         near(lengths[node, :, 0], torch.tensor([left_length, right_length]).double(), 1e-5)

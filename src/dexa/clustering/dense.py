@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dexa.clustering.points import refuse_counts, refuse_dense
-from dexa.kernels import TINY, leaning_of_halves, power_step
+from dexa.kernels import FEW, TINY, halves_of_few, leaning_of_halves, on_triton, power_step
 
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 """Nodes are split in blocks of this size: on a CPU a block stays in the cache over its iterations,
@@ -151,8 +151,21 @@ def _split(
     lengths = torch.linalg.vector_norm(rows, dim=-1)
     rows *= (real / lengths.clamp_min(TINY))[..., None]
     start = noise[members][:, None]
-    side = _two_means(_products(rows), bias[:, None], start, nodes, tolerance, max_iterations)[:, 0]
-    ranks = torch.where(real, side, -1.0).argsort(dim=1, descending=True, stable=True)
+    bias = bias[:, None]
+    if on_triton(rows) and rows.shape[1] <= FEW:
+        side = halves_of_few(
+            torch.bmm(rows, rows.mT),
+            bias,
+            start,
+            nodes.sizes,
+            left=nodes.left,
+            power_steps=_POWER_STEPS,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+        )
+    else:
+        side = _two_means(_products(rows), bias, start, nodes, tolerance, max_iterations)
+    ranks = torch.where(real, side[:, 0], -1.0).argsort(dim=1, descending=True, stable=True)
     order[torch.where(real, positions, len(points))] = members.gather(1, ranks)
 
 
@@ -193,16 +206,16 @@ def _two_means(
         max_iterations: likewise.
     """
     with_all = products(torch.ones_like(start))
-    leaning = _spread(products, with_all, start)
+    leaning = _spread(products, with_all, start) + bias
     best, side = -1.0, bias
     # On a GPU the quality of an iteration is looked at when the next one is under way, so that
     # the device need not wait for the host.
     waiting: list[torch.Tensor] = []
     lag = 1 if bias.is_cuda else 0
     for _ in range(max_iterations):
-        chosen = (leaning + bias).topk(nodes.left, sorted=False).indices
+        chosen = leaning.topk(nodes.left, sorted=False).indices
         side = torch.zeros_like(bias).scatter_(2, chosen, 1.0)
-        leaning, lengths = leaning_of_halves(side, products(side), with_all)
+        leaning, lengths = leaning_of_halves(side, products(side), with_all, bias)
         # the similarities of points to their centroid add up to the length of their sum
         waiting.append(lengths.sum())
         if len(waiting) > lag:

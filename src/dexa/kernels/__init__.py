@@ -8,7 +8,7 @@ would pay many times over. Tests compare both with each other.
 from dexa.kernels.attention import attention, attention_gradient
 from dexa.kernels.chosen import chosen_products, chosen_sums, sums_by_row, sums_of_places
 from dexa.kernels.device import on_triton
-from dexa.kernels.halves import TINY, leaning_of_halves, power_step
+from dexa.kernels.halves import FEW, TINY, halves_of_few, leaning_of_halves, power_step
 from dexa.kernels.highest import FOLD, highest
 from dexa.kernels.layers import (
     add_norm,
@@ -21,6 +21,7 @@ from dexa.kernels.layers import (
 from dexa.kernels.rows import AdamRates, adam_rows, gather_rows, put_rows
 
 __all__ = [
+    "FEW",
     "FOLD",
     "TINY",
     "AdamRates",
@@ -34,6 +35,7 @@ __all__ = [
     "gather_rows",
     "gelu",
     "gelu_gradient",
+    "halves_of_few",
     "highest",
     "leaning_of_halves",
     "mean_of_texts",

@@ -1,4 +1,4 @@
-"""The two steps that 2-means of many nodes at once repeats between its products."""
+"""The two steps that 2-means of many nodes at once repeats between its products, and all of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dexa.kernels.device import on_triton
 
 TINY = 1e-24
 """Keeps zero vectors and sums of zero when they are divided by their length."""
+
+FEW = 128
+"""Slots of a node at most of which `halves_of_few` holds the products of each two rows."""
 
 
 def power_step(
@@ -31,7 +34,7 @@ def power_step(
 
 
 def leaning_of_halves(
-    side: torch.Tensor, with_left: torch.Tensor, with_all: torch.Tensor
+    side: torch.Tensor, with_left: torch.Tensor, with_all: torch.Tensor, bias: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How much nearer each row is to the centroid of the left half than to that of the right.
 
@@ -39,6 +42,7 @@ def leaning_of_halves(
         side: 1 for the rows of the left half and 0 for the others, ``[nodes, 1, slots]``, as all.
         with_left: inner products of the rows with the sum of the left half.
         with_all: inner products of the rows with the sum of all.
+        bias: added to the result.
 
     Returns:
         ``[nodes, 1, slots]``, and the lengths of both sums, ``[nodes, 2, 1]``.
@@ -46,9 +50,52 @@ def leaning_of_halves(
     if on_triton(side):
         from dexa.kernels import triton_halves
 
-        return triton_halves.leaning_of_halves(side, with_left, with_all)
+        return triton_halves.leaning_of_halves(side, with_left, with_all, bias)
     with_sums = torch.cat([with_left, with_all - with_left], dim=1)
     children = torch.cat([side, 1 - side], dim=1)
     lengths = (with_sums * children).sum(dim=2, keepdim=True).clamp_min(TINY).sqrt()
     with_left_centroid, with_right_centroid = (with_sums / lengths).split(1, dim=1)
-    return with_left_centroid - with_right_centroid, lengths
+    return with_left_centroid - with_right_centroid + bias, lengths
+
+
+def halves_of_few(
+    pairs: torch.Tensor,
+    bias: torch.Tensor,
+    start: torch.Tensor,
+    sizes: torch.Tensor,
+    *,
+    left: int,
+    power_steps: int,
+    tolerance: float,
+    max_iterations: int,
+) -> torch.Tensor:
+    """Balanced 2-means of small nodes from beginning to end, each by itself: one kernel.
+
+    Only on a GPU with Triton, where 2-means of many small nodes is bound by launches.
+
+    Args:
+        pairs: inner products of each two rows, ``[nodes, slots, slots]``, slots ≤ `FEW`.
+        bias: +inf or -inf forces a slot to the left or to the right, ``[nodes, 1, slots]``.
+        start: random numbers ``[nodes, 1, slots]``, where power iteration starts.
+        sizes: rows of each node, ``[nodes]``.
+        left: how many slots go left.
+        power_steps: towards the axis along which rows spread most.
+        tolerance: a node is done once an iteration raises the mean similarity of its rows to
+            their own centroid by less than this.
+        max_iterations: the most iterations of a node.
+
+    Returns:
+        1 for the slots that go left and 0 for the others, ``[nodes, 1, slots]``.
+    """
+    from dexa.kernels import triton_halves
+
+    return triton_halves.halves_of_few(
+        pairs,
+        bias,
+        start,
+        sizes,
+        left=left,
+        power_steps=power_steps,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
