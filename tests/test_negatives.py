@@ -157,6 +157,8 @@ def test_plans_against_loops(
     if budget:
         for part in (plan.labels, plan.chosen, plan.known):
             assert all(len(part(b)) == round_number(len(part(b)), 256) for b in range(plan.count))
+        for part in (plan.chosen, plan.known):  # batches of as many labels have one shape
+            assert len({len(part(b)) for b in range(plan.count)}) == 1
 
 
 @settings(max_examples=50, deadline=None)

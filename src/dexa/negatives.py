@@ -63,7 +63,7 @@ class Distinct:
         self._keys = (batches * self._factor + numbers).unique()
         owners = self._keys // self._factor
         none = torch.full((count,), -1, device=numbers.device)
-        self.numbers, self.edges = _by_batch(self._keys % self._factor, owners, none, budget)
+        self.numbers, self.edges = _by_batch(self._keys % self._factor, owners, none, budget=budget)
         self._first = torch.searchsorted(owners, torch.arange(count, device=numbers.device))
 
     def of(self, batch: int) -> torch.Tensor:
@@ -152,21 +152,31 @@ class BatchPlan:
         cells = places % self.batch_size * widths[batches] + columns
         sizes = torch.full((self.count,), self.batch_size, device=device)
         sizes[-1:] = len(self.documents) - (self.count - 1) * self.batch_size
-        return _by_batch(cells, batches, sizes * widths, budget)
+        # cells that fill up cost next to nothing, and each number of them one more recording
+        return _by_batch(cells, batches, sizes * widths, budget=budget, alike=True)
 
 
 def _by_batch(
-    values: torch.Tensor, batches: torch.Tensor, fill: torch.Tensor, budget: bool
+    values: torch.Tensor,
+    batches: torch.Tensor,
+    fill: torch.Tensor,
+    *,
+    budget: bool,
+    alike: bool = False,
 ) -> tuple[torch.Tensor, list[int]]:
     """Values, whose batches ascend, and where each batch starts.
 
-    With a budget each batch is filled up to a round number of values, with its own of `fill`.
+    With a budget each batch is filled up to a round number of values, with its own of `fill`: to
+    the same power of two if they are to be `alike`.
     """
     counts = torch.bincount(batches, minlength=len(fill))
     edges = np.append(0, counts.cumsum(0).cpu().numpy())
     if not budget:
         return values, edges.tolist()
     rounded = [round_number(int(count), 256) for count in np.diff(edges)]
+    if alike:
+        # as good as always the same from epoch to epoch, too
+        rounded = [1 << (max(rounded, default=1) - 1).bit_length()] * len(rounded)
     filled = np.append(0, np.cumsum(rounded))
     shift = send(filled[:-1] - edges[:-1], values.device)
     out = fill.repeat_interleave(send(np.array(rounded), values.device))
