@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from dexa.errors import DataError, ModelFolderError
 from dexa.storage import atomic_folder, read_json, write_json
 
-_MINUTES = 10.0
-_SHARE = 0.05
+_MINUTES = 10.0  # between checkpoints within an epoch
+_SHARE = 0.05  # of the time that checkpoints at ends of epochs may take: short epochs skip some
 _KEPT = 2
 
 
