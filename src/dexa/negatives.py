@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dexa.tokens import round_number, send
+from dexa.kernels import send
+from dexa.tokens import round_number
 
 _BATCHES_AT_ONCE = 64
 

@@ -10,14 +10,14 @@ once by batched products.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dexa.clustering.points import refuse_counts, refuse_dense
-from dexa.kernels import FEW, TINY, halves_of_few, leaning_of_halves, on_triton, power_step
+from dexa.clustering.points import halved, refuse_counts, refuse_dense
+from dexa.kernels import FEW, TINY, halves_of_few, leaning_of_halves, on_triton, power_step, send
 
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 """Nodes are split in blocks of this size: on a CPU a block stays in the cache over its iterations,
@@ -63,21 +63,21 @@ def balanced_kmeans(
     if clusters >= count:
         return torch.arange(count, device=device)
     order = torch.arange(count + 1, device=device)  # the last place takes what is padding
+    wide = torch.promote_types(points.dtype, torch.float32)
+    scales = 1 / torch.linalg.vector_norm(points, dim=1, dtype=wide).float().clamp_min(TINY)
     noise = torch.randn(count, generator=torch.Generator().manual_seed(seed)).to(device)
     edges = np.array([0, clusters])  # node i of a level owns ids edges[i] up to edges[i + 1]
     while len(edges) <= clusters:
         lows, highs = edges[:-1], edges[1:]
         middles, widths = (lows + highs + 1) // 2, highs - lows
-        for width in np.unique(widths[widths > 1]):
+        for width in range(max(widths.min(), 2), widths.max() + 1):
             ids = np.stack([lows, middles, highs])[:, widths == width]
-            for nodes in _Nodes.between(ids * count // clusters).blocks(points):
-                _split(nodes, points, order, noise, tolerance, max_iterations)
-        edges = np.unique(np.concatenate([edges, middles]))
-    sizes = np.diff(edges * count // clusters)
-    order = order[:-1]
-    assignment = torch.empty_like(order)
-    assignment[order] = torch.from_numpy(np.repeat(np.arange(clusters), sizes)).to(device)
-    return assignment
+            for nodes in _Nodes.blocks(ids * count // clusters, points):
+                _split(nodes, points, scales, order, noise, tolerance, max_iterations)
+        edges = halved(edges)
+    places = torch.arange(count, device=device)
+    owners = ((places + 1) * clusters - 1) // count  # the last i with ⌊i·N/clusters⌋ ≤ place
+    return owners.scatter(0, order[:-1], owners)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,31 +97,22 @@ class _Nodes:
     count: int
 
     @classmethod
-    def between(cls, cuts: NDArray[np.int64]) -> _Nodes:
-        """Nodes from the positions ``[3, nodes]`` of their starts, middles and ends."""
-        lefts, rights = np.diff(cuts, axis=0)
-        starts, sizes, left = map(torch.from_numpy, (cuts[0], lefts + rights, lefts))
-        return cls(
-            starts=starts,
-            sizes=sizes,
-            lefts=left,
-            left=int(lefts.max()),
-            right=int(rights.max()),
-            count=int((lefts + rights).sum()),
-        )
+    def blocks(cls, cuts: NDArray[np.int64], points: torch.Tensor) -> Iterator[_Nodes]:
+        """Nodes from the positions ``[3, nodes]`` of their starts, middles and ends.
 
-    def blocks(self, points: torch.Tensor) -> Iterator[_Nodes]:
-        """The nodes on the points' device, a block of `_BLOCK_BYTES` at a time."""
-        node_bytes = (self.left + self.right) * points.shape[1] * 4
-        nodes = max(1, _BLOCK_BYTES[points.device.type] // node_bytes)
-        columns = torch.stack([self.starts, self.sizes, self.lefts]).to(points.device)
-        counts = [
-            int(sizes.sum())
-            for sizes in np.split(self.sizes.numpy(), range(nodes, len(self.sizes), nodes))
-        ]
-        parts = zip(*(column.split(nodes) for column in columns), counts, strict=True)
-        for starts, sizes, lefts, count in parts:
-            yield replace(self, starts=starts, sizes=sizes, lefts=lefts, count=count)
+        They come on the points' device, a block of `_BLOCK_BYTES` at a time.
+        """
+        lefts, rights = np.diff(cuts, axis=0)
+        left, right = int(lefts.max()), int(rights.max())
+        nodes = max(1, _BLOCK_BYTES[points.device.type] // ((left + right) * points.shape[1] * 4))
+        columns = np.stack([cuts[0], lefts + rights, lefts])
+        for first in range(0, len(lefts), nodes):
+            block = np.ascontiguousarray(columns[:, first : first + nodes])
+            starts, sizes, of_left = send(block, points.device)
+            count = int(block[1].sum())
+            yield cls(
+                starts=starts, sizes=sizes, lefts=of_left, left=left, right=right, count=count
+            )
 
     def slots(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Positions ``[nodes, left + right]``, which of them are real, and the bias of each slot.
@@ -139,17 +130,20 @@ class _Nodes:
 def _split(
     nodes: _Nodes,
     points: torch.Tensor,
+    scales: torch.Tensor,
     order: torch.Tensor,
     noise: torch.Tensor,
     tolerance: float,
     max_iterations: int,
 ) -> None:
-    """Reorder the positions of each node so that its left child comes first."""
+    """Reorder the positions of each node so that its left child comes first.
+
+    Points are of unit length once multiplied by their scale.
+    """
     positions, real, bias = nodes.slots()
     members = order[positions]
     rows = points.index_select(0, members.view(-1)).float().view(*members.shape, -1)
-    lengths = torch.linalg.vector_norm(rows, dim=-1)
-    rows *= (real / lengths.clamp_min(TINY))[..., None]
+    rows *= (real * scales[members])[..., None]
     start = noise[members][:, None]
     bias = bias[:, None]
     if on_triton(rows) and rows.shape[1] <= FEW:
@@ -165,8 +159,11 @@ def _split(
         )
     else:
         side = _two_means(_products(rows), bias, start, nodes, tolerance, max_iterations)
-    ranks = torch.where(real, side[:, 0], -1.0).argsort(dim=1, descending=True, stable=True)
-    order[torch.where(real, positions, len(points))] = members.gather(1, ranks)
+    goes_left = side[:, 0] > 0
+    nth = goes_left.cumsum(dim=1)  # of those that go left, up to here
+    slots = torch.arange(members.shape[1], device=order.device)
+    place = torch.where(goes_left, nth - 1, nodes.lefts[:, None] + slots - nth)
+    order[torch.where(real, nodes.starts[:, None] + place, len(points))] = members
 
 
 def _products(rows: torch.Tensor) -> _Products:

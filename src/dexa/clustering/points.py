@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, diags_array
 
 from dexa.errors import DataError, InputError
@@ -74,6 +75,16 @@ def refuse_counts(clusters: int, max_iterations: int) -> None:
         raise InputError(
             f"{clusters} clusters and {max_iterations} iterations", expected="at least one of each"
         )
+
+
+def halved(edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Edges of the next level, node i owning the ids ``edges[i]`` up to ``edges[i + 1]``.
+
+    A node of more than one id is cut at its middle, the left half being no smaller.
+    """
+    lows, highs = edges[:-1], edges[1:]
+    cuts = np.stack([lows, (lows + highs + 1) // 2], axis=1)
+    return np.append(cuts[cuts < highs[:, None]], edges[-1])
 
 
 def shape_of(matrix: Any) -> tuple[int, int]:

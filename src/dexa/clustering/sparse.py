@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dexa.clustering.points import checked_sparse, refuse_counts, shape_of
+from dexa.clustering.points import checked_sparse, halved, refuse_counts, shape_of
 from dexa.kernels import TINY
 
 _POWER_STEPS, _FEW_POWER_STEPS, _LARGE = 8, 2, 2048
@@ -71,7 +71,7 @@ def balanced_kmeans_sparse(
         halves = _Halves.between(np.stack([lows, middles, highs]) * count // clusters)
         side = _two_means(level, halves, noise[level.order], tolerance, max_iterations)
         level = level.split(side, halves)
-        edges = np.unique(np.concatenate([edges, middles]))
+        edges = halved(edges)
     assignment = np.empty(count, np.int64)
     assignment[level.order] = np.repeat(np.arange(clusters), np.diff(edges * count // clusters))
     return assignment

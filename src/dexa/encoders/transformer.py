@@ -20,6 +20,7 @@ from dexa.encoders.masks import PACKABLE
 from dexa.encoders.pooling import pooled, read_pooling, write_pooling
 from dexa.encoders.post_norm import WIDEST, first_of_texts, is_post_norm, post_norm
 from dexa.errors import EncoderError
+from dexa.kernels import send
 from dexa.storage import read_json
 from dexa.tokens import (
     TextTokenizer,
@@ -28,7 +29,6 @@ from dexa.tokens import (
     group_width,
     grouped,
     offsets_of,
-    send,
 )
 from dexa.types import TokenBatch
 

@@ -7,7 +7,7 @@ would pay many times over. Tests compare both with each other.
 
 from dexa.kernels.attention import attention, attention_gradient
 from dexa.kernels.chosen import chosen_products, chosen_sums, sums_by_row, sums_of_places
-from dexa.kernels.device import on_triton
+from dexa.kernels.device import on_triton, send
 from dexa.kernels.halves import FEW, TINY, halves_of_few, leaning_of_halves, power_step
 from dexa.kernels.highest import FOLD, highest
 from dexa.kernels.layers import (
@@ -43,6 +43,7 @@ __all__ = [
     "on_triton",
     "power_step",
     "put_rows",
+    "send",
     "sums_by_row",
     "sums_of_places",
 ]

@@ -4,7 +4,7 @@ A text is never padded to the longest: ids of all texts lie end to end (`TokenAr
 gathered by indexing, and a transformer sees several whole short texts in each group (`grouped`).
 """
 
-from dexa.tokens.arrays import TokenArray, joined, no_tokens, offsets_of, send
+from dexa.tokens.arrays import TokenArray, joined, no_tokens, offsets_of
 from dexa.tokens.groups import TokenGroups, group_width, grouped, round_number
 from dexa.tokens.tokenizer import TextTokenizer, Tokenizer
 
@@ -19,5 +19,4 @@ __all__ = [
     "no_tokens",
     "offsets_of",
     "round_number",
-    "send",
 ]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from dexa.kernels import send
 from dexa.types import TokenBatch
 
 
@@ -70,14 +71,6 @@ class TokenArray:
             lengths=lengths,
             weights=None if self.weights is None else self.weights[places],
         )
-
-
-def send(values: NDArray[np.generic], device: torch.device) -> torch.Tensor:
-    """A host array on the device, without waiting for the copy."""
-    tensor = torch.from_numpy(values)
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def joined(arrays: Iterable[TokenArray]) -> TokenArray:

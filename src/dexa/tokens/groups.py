@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dexa.tokens.arrays import TokenArray, offsets_of, send
+from dexa.kernels import send
+from dexa.tokens.arrays import TokenArray, offsets_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from scipy.sparse import csr_array
 from dexa.auxiliary import AuxiliaryBank
 from dexa.batches import epoch_random, sample_positives
 from dexa.encoders import TextEncoder
+from dexa.kernels import send
 from dexa.negatives import BatchPlan, Distinct, PairList, Pairs, Plans
 from dexa.recipe import EncoderStage as Options
-from dexa.tokens import TokenGroups, send
+from dexa.tokens import TokenGroups
 from dexa.training.corpus import Corpus
 from dexa.types import TokenBatch
 

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from dexa.batches import draw_labels, epoch_random
 from dexa.encoders import TextEncoder
+from dexa.kernels import send
 from dexa.losses import hardest_likelihood
 from dexa.negatives import Pairs
 from dexa.optimisers import linear_schedule
 from dexa.recipe import Recipe
-from dexa.tokens import send
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
 from dexa.training.surrogate_stage import seed_dropout
