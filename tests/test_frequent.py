@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.preprocessing import normalize
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 import dexa.lexical.frequent as module
@@ -37,7 +40,28 @@ def idf(features: TextFeatures) -> np.ndarray:
 
 
 def fitted(features: TextFeatures, seed: int = 0) -> FrequentLabels:
-    return FrequentLabels.fit(features.transform(TEXTS), truth(), idf(features), seed)
+    return FrequentLabels.fit(features.transform(TEXTS), TEXTS, truth(), idf(features), seed)
+
+
+def asked(
+    scorer: FrequentLabels, features: TextFeatures, texts: Sequence[str]
+) -> NDArray[np.float32]:
+    return scorer.opinions(features.transform(texts), texts).toarray()
+
+
+def margins(said: list[str], label: int, kind: str) -> NDArray[np.float64]:
+    """Of a classifier of scikit-learn's own."""
+    counter = (
+        TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(3, 3), min_df=3)
+        if kind == "trigrams"
+        else TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+")
+    )
+    machine = LinearSVC(random_state=0).fit(
+        counter.fit_transform(TEXTS), truth().toarray()[:, label]
+    )
+    kept = machine.coef_[0]
+    kept = np.where(np.abs(kept) < 0.02 * np.abs(kept).max(), 0, kept)
+    return counter.transform(said) @ kept + machine.intercept_[0]
 
 
 def test_labels_of_ten_documents_and_not_of_all(features: TextFeatures) -> None:
@@ -56,20 +80,18 @@ def test_a_thousandth_of_the_documents_and_so_many_labels_at_most(
     assert fitted(features).labels.tolist() == [RED, BLUE]
 
 
-def test_chances_are_those_of_a_classifier_over_words(features: TextFeatures) -> None:
+@pytest.mark.parametrize("spelt", [0, 1, 2])
+def test_chances_are_those_of_classifiers_over_words_and_trigrams(
+    features: TextFeatures, spelt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SPELT", spelt)
     said = ["red by the sea", "a blue hill", "green", "unheard of"]
-    found = fitted(features).opinions(features.transform(said)).toarray()
-    words = idf(features)
-    train, asked = (
-        normalize(features.transform(some).toarray()[:, : len(words)] / words * (1 + words))
-        for some in (TEXTS, said)
-    )
-    for label in (RED, BLUE):
-        machine = LinearSVC(random_state=0).fit(train, truth().toarray()[:, label])
-        kept = machine.coef_[0]
-        kept = np.where(np.abs(kept) < 0.02 * np.abs(kept).max(), 0, kept)
-        margins = asked @ kept + machine.intercept_[0]
-        expected = np.where(margins > -1, 1 / (1 + np.exp(-2 * margins)), 0)
+    found = asked(fitted(features), features, said)
+    for place, label in enumerate((RED, BLUE)):  # red has more documents
+        margin = margins(said, label, "words")
+        if place < spelt:
+            margin = (margin + margins(said, label, "trigrams")) / 2
+        expected = np.where(margin > -1, 1 / (1 + np.exp(-2 * margin)), 0)
         assert np.allclose(found[:, label], expected, atol=1e-3)
     assert not found[:, GREEN:].any()
     assert found[0, RED] > 0.7 > 0.3 > found[0, BLUE]
@@ -80,22 +102,23 @@ def test_few_documents_stand_for_many(
     features: TextFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fitted(features)
-    monkeypatch.setattr(module, "_OTHERS", 12)
+    monkeypatch.setattr(module, "_OTHERS", {"words": 12, "trigrams": 12})
     part, again, other = (fitted(features, seed) for seed in (0, 0, 1))
-    assert np.array_equal(part.weights.toarray(), again.weights.toarray())
-    assert not np.array_equal(part.weights.toarray(), whole.weights.toarray())
-    assert not np.array_equal(part.weights.toarray(), other.weights.toarray())
-    asked = features.transform(["red stone by the sea", "blue stone in the hills"])
-    best = part.opinions(asked).toarray().argmax(axis=1)
+    for kind in ("words", "trigrams"):
+        first, *others = (
+            getattr(one, kind).weights.toarray() for one in (part, again, whole, other)
+        )
+        assert [np.array_equal(first, weights) for weights in others] == [True, False, False]
+    best = asked(part, features, ["red stone by the sea", "blue stone in the hills"]).argmax(axis=1)
     assert best.tolist() == [RED, BLUE]
 
 
 def test_no_label_is_frequent(features: TextFeatures) -> None:
     few = csr_array(truth()[:9, [GREEN, RED]])
     documents = features.transform(TEXTS[:9])
-    scorer = FrequentLabels.fit(documents, few, idf(features), 0)
+    scorer = FrequentLabels.fit(documents, TEXTS[:9], few, idf(features), 0)
     assert len(scorer.labels) == 0
-    found = scorer.opinions(documents)
+    found = scorer.opinions(documents, TEXTS[:9])
     assert found.shape == (9, 2)
     assert found.nnz == 0
 
@@ -103,7 +126,6 @@ def test_no_label_is_frequent(features: TextFeatures) -> None:
 def test_arrays_and_more_labels(features: TextFeatures) -> None:
     scorer = fitted(features)
     again = FrequentLabels.restored(scorer.arrays(), 4).of_labels(6)
-    asked = features.transform(["red", "blue"])
-    first, second = scorer.opinions(asked), again.opinions(asked)
+    first, second = (asked(one, features, ["red", "blue"]) for one in (scorer, again))
     assert second.shape == (2, 6)
-    assert np.array_equal(first.toarray(), second.toarray()[:, :4])
+    assert np.array_equal(first, second[:, :4])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from dexa.errors import DataError
+from dexa.kernels import send
 from dexa.tokens import (
     TextTokenizer,
     TokenArray,
@@ -25,7 +26,6 @@ from dexa.tokens import (
     joined,
     offsets_of,
     round_number,
-    send,
 )
 
 CPU = torch.device("cpu")

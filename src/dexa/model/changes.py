@@ -182,12 +182,12 @@ def _scorers(
 
 def _read(
     name: str,
-    scorer: WordScorer,
+    scorer: WordScorer | FrequentLabels,
     words: WordScorers,
     labels: NDArray[np.int64],
     rows: LabelRows,
     n_labels: int,
-) -> WordScorer:
+) -> WordScorer | FrequentLabels:
     """A scorer that reads words, after its labels have changed."""
     if isinstance(scorer, NeighbourVotes):
         votes, came = scorer.of_labels(n_labels), rows.documents

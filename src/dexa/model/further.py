@@ -108,7 +108,7 @@ def opened_further(
     return scorers
 
 
-def _arrays(scorer: WordScorer) -> Arrays:
+def _arrays(scorer: WordScorer | FrequentLabels) -> Arrays:
     """The arrays of a scorer that reads words."""
     if isinstance(scorer, SparseLinear | FrequentLabels):
         return scorer.arrays()
@@ -127,7 +127,7 @@ def _arrays(scorer: WordScorer) -> Arrays:
 
 def _scorer(
     name: str, arrays: Arrays, features: int, labels: int, choice: FurtherChoice
-) -> WordScorer:
+) -> WordScorer | FrequentLabels:
     """What `_arrays` took apart."""
     if name == LINEAR:
         return SparseLinear.restored({"prior": first_guess(), **arrays})  # format 1 kept none

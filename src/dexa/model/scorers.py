@@ -18,7 +18,14 @@ from dexa.encoders import ClassifierHead, TextEncoder
 from dexa.errors import InputError
 from dexa.fusion import Candidates, union
 from dexa.index import ExactIndex, chosen_kind, reindexed
-from dexa.lexical import LabelSearch, Mentions, SparseLinear, TextFeatures, WordIndex
+from dexa.lexical import (
+    FrequentLabels,
+    LabelSearch,
+    Mentions,
+    SparseLinear,
+    TextFeatures,
+    WordIndex,
+)
 from dexa.neighbours import NeighbourVotes
 from dexa.shortlists import Shortlist
 from dexa.threads import side_by_side
@@ -50,19 +57,24 @@ class WordScorer(Protocol):
         ...
 
 
-def _opinions(scorer: WordScorer, features: csr_array) -> csr_array:
-    """What a scorer says of texts, a block of them at a time.
+def _opinions(
+    scorer: WordScorer | FrequentLabels, features: csr_array, texts: Sequence[str]
+) -> csr_array:
+    """What a scorer says of texts and their features, a block of them at a time.
 
     The first block is asked alone: what a scorer makes when it is first asked is made once.
     """
-    count = features.indptr.size - 1
-    first = scorer.opinions(csr_array(features[:_AT_ONCE]))
-    others = [
-        csr_array(features[start : start + _AT_ONCE]) for start in range(_AT_ONCE, count, _AT_ONCE)
-    ]
+
+    def block(start: int) -> csr_array:
+        rows = csr_array(features[start : start + _AT_ONCE])
+        if isinstance(scorer, FrequentLabels):
+            return scorer.opinions(rows, texts[start : start + _AT_ONCE])
+        return scorer.opinions(rows)
+
+    first, others = block(0), range(_AT_ONCE, len(texts), _AT_ONCE)
     if not others:
         return first
-    return csr_array(vstack([first, *side_by_side(scorer.opinions, others)], format="csr"))
+    return csr_array(vstack([first, *side_by_side(block, others)], format="csr"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +88,7 @@ class WordScorers:
     """
 
     features: TextFeatures
-    by_name: Mapping[str, WordScorer]
+    by_name: Mapping[str, WordScorer | FrequentLabels]
     mentions: Mentions | None = None
 
     @property
@@ -92,7 +104,7 @@ class WordScorers:
     def opinions(self, texts: Sequence[str]) -> dict[str, csr_array]:
         """What each says of texts, ``[B, L]``."""
         features = self.features.transform(texts)
-        said = {name: _opinions(scorer, features) for name, scorer in self.by_name.items()}
+        said = {name: _opinions(scorer, features, texts) for name, scorer in self.by_name.items()}
         if self.mentions is not None:
             said[MENTIONS] = self.mentions.opinions(texts, self.features)
         return {name: said[name] for name in SCORERS if name in said}

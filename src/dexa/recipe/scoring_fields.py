@@ -36,7 +36,7 @@ class FusionChoice:
         scorers: names, of ``label_search``, ``classifiers``, ``neighbours`` (votes of the nearest
             training documents by their vectors), ``word_neighbours`` (by their words),
             ``label_words`` (label texts that share words with a text), ``linear`` (weights of words
-            for labels), ``frequent`` (a classifier of words for each label of many documents),
+            for labels), ``frequent`` (words and spelling, for each label of many documents),
             ``mentions`` (titles of labels that stand in a text), ``bm25`` (label texts by BM25),
             ``centroids`` (words of a label's documents), ``shortlist`` and ``reranker``.
         method: ``tree``, the paper's, of label search and classifiers, ``boosted`` trees of any,

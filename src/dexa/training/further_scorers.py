@@ -140,7 +140,7 @@ class _WordFit:
     def _mentions(self) -> Mentions:
         return Mentions.fit(self._titles, self._read, self._corpus.labels, self._features)
 
-    def _scorer(self, name: str) -> WordScorer:
+    def _scorer(self, name: str) -> WordScorer | FrequentLabels:
         choice, truth = self._choice, self._corpus.labels
         if name == WORD_NEIGHBOURS:
             index = WordIndex.over(self._documents)
@@ -154,7 +154,7 @@ class _WordFit:
             return LabelSearch.over(centroids(self._documents, self._labels, truth))
         if name == FREQUENT:
             idf = self._features.weights[: len(self._features.words)]
-            return FrequentLabels.fit(self._documents, truth, idf, self._seed)
+            return FrequentLabels.fit(self._documents, self._read, truth, idf, self._seed)
         assert name == LINEAR
         fit = LinearFit(rounds=choice.rounds)
         return fit(self._documents, self._labels, truth, self._features.groups, self._seed)
