@@ -1,7 +1,8 @@
 """What each part of dexa-plus is worth: leaving it out, on documents held out from train.
 
-    python benchmarks/ablations.py --fields titles --encoder bag
-    python benchmarks/ablations.py --fields titles --encoder minilm --set encoder_stage.epochs=60
+    python benchmarks/ablations.py --data titles --encoder bag
+    python benchmarks/ablations.py --data titles --encoder minilm --set encoder_stage.epochs=60
+    python benchmarks/ablations.py --data further/FOLDOC
 
 One model is trained; its fusion is then fitted anew without each scorer, with other dials, and by
 other methods. Then the encoder is trained without each of its novelties, with a fusion of label
@@ -44,7 +45,7 @@ DEPTH = 100
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--fields", choices=list(FIELDS), default="titles")
+    parser.add_argument("--data", default="titles", help="titles, full, or a folder")
     parser.add_argument("--encoder", choices=["bag", "minilm"], default="bag")
     parser.add_argument("--minilm", default="minilm", help="folder of MiniLM, if not packaged")
     parser.add_argument("--set", action="append", default=[], help="field=value of the recipe")
@@ -52,12 +53,14 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=Path("ablations.jsonl"))
     options = parser.parse_args()
-    dataset = held_out(load_dataset(DATA, fields=FIELDS[options.fields]))
+    bundled = options.data in FIELDS
+    whole = load_dataset(DATA if bundled else options.data, fields=FIELDS.get(options.data))
+    dataset = held_out(whole)
     name = options.minilm if options.encoder == "minilm" else f"bag:{options.minilm}"
     changes = dict(change.split("=") for change in options.set)
     recipe = recipes.dexa_plus().changed({"encoder.name": name, **changes})
     for what, figures in rows(dataset, recipe, options):
-        row = {"fields": options.fields, "encoder": options.encoder, "what": what, **figures}
+        row = {"data": options.data, "encoder": options.encoder, "what": what, **figures}
         with options.output.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)
