@@ -106,7 +106,7 @@ def test_few_documents_stand_for_many(
     part, again, other = (fitted(features, seed) for seed in (0, 0, 1))
     for kind in ("words", "trigrams"):
         first, *others = (
-            getattr(one, kind).weights.toarray() for one in (part, again, whole, other)
+            getattr(one, kind).by_feature.toarray() for one in (part, again, whole, other)
         )
         assert [np.array_equal(first, weights) for weights in others] == [True, False, False]
     best = asked(part, features, ["red stone by the sea", "blue stone in the hills"]).argmax(axis=1)

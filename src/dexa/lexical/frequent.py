@@ -137,13 +137,14 @@ class _Classifiers:
     """Linear classifiers of some labels over unit vectors.
 
     Attributes:
-        weights: float32 ``[H, W]``.
+        by_feature: float32 ``[W, H]``: the weights of each feature, so that a text looks at those
+            of its own features alone.
         scales: float32 ``[W]``, what each feature is multiplied by before its text is made a unit
             vector.
         bias: float32 ``[H]``.
     """
 
-    weights: csr_array
+    by_feature: csr_array
     scales: NDArray[np.float32]
     bias: NDArray[np.float32]
 
@@ -166,19 +167,20 @@ class _Classifiers:
             weights, bias[place] = _machine(units, true, others, draw, seed)
             weights[np.abs(weights) < _FAINT * np.abs(weights).max()] = 0
             rows.append(csr_array(weights[None].astype(np.float32)))
-        return cls(csr_array(vstack(rows, format="csr")), scales, bias)
+        by_label = csr_array(vstack(rows, format="csr"))
+        return cls(csr_array(by_label.T.tocsr()), scales, bias)
 
     def margins(self, features: csr_matrix) -> NDArray[np.float32]:
         """Of features ``[B, W]``, ``[B, H]``."""
-        return (_scaled(features, self.scales) @ self.weights.T).toarray() + self.bias
+        products = csr_array(_scaled(features, self.scales) @ self.by_feature)
+        return products.toarray() + self.bias
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The parts by name."""
-        entries = self.weights
         return {
-            "data": entries.data,
-            "indices": entries.indices,
-            "indptr": entries.indptr,
+            "data": self.by_feature.data,
+            "indices": self.by_feature.indices,
+            "indptr": self.by_feature.indptr,
             "scales": self.scales,
             "bias": self.bias,
         }
@@ -187,8 +189,8 @@ class _Classifiers:
     def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> _Classifiers:
         """What `arrays` gave."""
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        weights = csr_array(parts, shape=(len(arrays["bias"]), len(arrays["scales"])))
-        return cls(weights, arrays["scales"], arrays["bias"])
+        by_feature = csr_array(parts, shape=(len(arrays["scales"]), len(arrays["bias"])))
+        return cls(by_feature, arrays["scales"], arrays["bias"])
 
 
 def _frequent(counts: NDArray[np.int64], documents: int) -> NDArray[np.int64]:
