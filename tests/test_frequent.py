@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 import dexa.lexical.frequent as module
+from dexa.errors import ModelFolderError
 from dexa.lexical import FrequentLabels, TextFeatures
 
 TEXTS = [
@@ -129,3 +130,9 @@ def test_arrays_and_more_labels(features: TextFeatures) -> None:
     first, second = (asked(one, features, ["red", "blue"]) for one in (scorer, again))
     assert second.shape == (2, 6)
     assert np.array_equal(first, second[:, :4])
+
+
+def test_arrays_without_trigrams_are_refused(features: TextFeatures) -> None:
+    arrays = {n: array for n, array in fitted(features).arrays().items() if n != "spelt"}
+    with pytest.raises(ModelFolderError, match="without classifiers of trigrams"):
+        FrequentLabels.restored(arrays, 4)

@@ -74,7 +74,7 @@ def balanced_kmeans(
             ids = np.stack([lows, middles, highs])[:, widths == width]
             for nodes in _Nodes.blocks(ids * count // clusters, points):
                 _split(nodes, points, scales, order, noise, tolerance, max_iterations)
-        edges = halved(edges)
+        edges = halved(edges, middles)
     places = torch.arange(count, device=device)
     owners = ((places + 1) * clusters - 1) // count  # the last i with ⌊i·N/clusters⌋ ≤ place
     return owners.scatter(0, order[:-1], owners)

@@ -77,14 +77,15 @@ def refuse_counts(clusters: int, max_iterations: int) -> None:
         )
 
 
-def halved(edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Edges of the next level, node i owning the ids ``edges[i]`` up to ``edges[i + 1]``.
+def halved(edges: NDArray[np.int64], middles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Edges of the next level, without those of empty nodes.
 
-    A node of more than one id is cut at its middle, the left half being no smaller.
+    Args:
+        edges: ``[nodes + 1]``, ascending; node i owns the ids ``edges[i]`` up to ``edges[i + 1]``.
+        middles: where each is cut, ``[nodes]``; at the end of a node that stays whole.
     """
-    lows, highs = edges[:-1], edges[1:]
-    cuts = np.stack([lows, (lows + highs + 1) // 2], axis=1)
-    return np.append(cuts[cuts < highs[:, None]], edges[-1])
+    cuts = np.stack([edges[:-1], middles], axis=1)
+    return np.append(cuts[cuts < edges[1:, None]], edges[-1])
 
 
 def shape_of(matrix: Any) -> tuple[int, int]:

@@ -71,7 +71,7 @@ def balanced_kmeans_sparse(
         halves = _Halves.between(np.stack([lows, middles, highs]) * count // clusters)
         side = _two_means(level, halves, noise[level.order], tolerance, max_iterations)
         level = level.split(side, halves)
-        edges = halved(edges)
+        edges = halved(edges, middles)
     assignment = np.empty(count, np.int64)
     assignment[level.order] = np.repeat(np.arange(clusters), np.diff(edges * count // clusters))
     return assignment

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, vstack
 
 from dexa.data.features import of_unit_length, width
+from dexa.errors import ModelFolderError
 from dexa.lexical.trigrams import BUCKETS, trigram_counts
 
 _LEAST, _SHARE, _MOST = 10, 1e-3, 300
 """A frequent label has so many documents, and this share of all; there are so many such labels."""
 
 _SPELT = 50
-"""So many of them have a classifier of trigrams, which costs ten times one of words."""
+"""So many of them have a classifier of trigrams, which costs three to four times one of words."""
 
 _OTHERS = {"words": 20_000, "trigrams": 5_000}
 """Documents without a label that stand for all of them."""
@@ -118,7 +119,17 @@ class FrequentLabels:
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]], n_labels: int) -> FrequentLabels:
-        """What `arrays` gave."""
+        """What `arrays` gave.
+
+        Raises:
+            ModelFolderError: they are of a version without trigrams.
+        """
+        if "spelt" not in arrays:
+            raise ModelFolderError(
+                "a scorer of frequent labels without classifiers of trigrams",
+                expected="one of this version",
+                do="train the model again, or open it with the version that wrote it",
+            )
         words, trigrams = (
             _Classifiers.restored(
                 {

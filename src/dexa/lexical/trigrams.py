@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-BUCKETS = 1 << 17
+_BITS = 17
+BUCKETS = 1 << _BITS
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, and its high bits mix all of a key
-_SHIFT = np.uint64(64 - 17)
+_SHIFT = np.uint64(64 - _BITS)
 _AT_ONCE = 1_024  # texts
 
 
