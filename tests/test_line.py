@@ -65,9 +65,10 @@ def test_labels_are_drawn_by_a_power_of_their_frequency() -> None:
         dense[label, :count] = 1
     of_label = csr_array(dense)
     drawn = np.concatenate(
-        [draw_labels(of_label, 0.5, np.random.default_rng(s)) for s in range(3_000)], axis=1
+        [draw_labels(of_label, 5, 0.5, np.random.default_rng(s)) for s in range(3_000)], axis=1
     )
     shares = np.bincount(drawn[0], minlength=4) / drawn.shape[1]
+    assert drawn.shape == (3, 15_000)
     assert shares == pytest.approx(np.array([1, 4, 9, 0]) / 14, abs=0.02)
     for label, first, second in drawn.T[:500]:
         assert dense[label, first] == dense[label, second] == 1

@@ -42,7 +42,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "encoder_stage.weight_decay": SHARE,
     "encoder_stage.margin": SHARE,
     "encoder_stage.negatives": WHOLE,
-    "encoder_stage.loss": st.sampled_from(["triplet", "softmax"]),
+    "encoder_stage.loss": st.none(),
     "encoder_stage.temperature": st.none() | POSITIVE,
     "encoder_stage.rarity": st.floats(0, 10),
     "encoder_stage.cluster_size": WHOLE,
@@ -382,6 +382,7 @@ def test_the_rules_for_a_transformer_on_titles() -> None:
         "encoder_stage.batch_size": 1_600,
         "encoder_stage.learning_rate": 1e-3,
         "encoder_stage.warmup_steps": 100,
+        "encoder_stage.loss": "triplet",
         "encoder_stage.temperature": 0.1,
         "encoder_stage.cluster_from": 1,
         "encoder_stage.curriculum": [1, 3, 7, 10, 13, 17, 20, 27],
@@ -406,6 +407,7 @@ def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
         "encoder_stage.batch_size": 12,
         "encoder_stage.learning_rate": 1e-2,
         "encoder_stage.warmup_steps": 50,
+        "encoder_stage.loss": "triplet",
         "encoder_stage.temperature": 0.1,
         "encoder_stage.cluster_from": 2,
         "encoder_stage.curriculum": [2, 5, 10, 15, 20, 25, 30, 40],
@@ -415,6 +417,33 @@ def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
         "classifier_stage.curriculum": [4],
         "fusion.validation": 5,
     }
+
+
+def test_the_rules_for_batches_of_labels() -> None:
+    changes = {"encoder_stage__task": "labels", "auxiliary__shared_vectors": 0}
+    size = Size(documents=100_000, labels=400_000, width=None, titles=True)
+    likelihood = filled(size, **changes)
+    assert likelihood["encoder_stage.loss"] == "likelihood"
+    assert likelihood["encoder_stage.batch_size"] == 1_600
+    softmax = filled(size, **changes, encoder_stage__loss="softmax")
+    assert softmax["encoder_stage.batch_size"] == 3_200
+    assert softmax["encoder_stage.temperature"] == 0.07
+    assert softmax["encoder_stage.epochs"] == 20  # of 125 batches of labels, not 31 of documents
+    few = Size(documents=100, labels=800, width=None, titles=True)
+    assert filled(few, **changes)["encoder_stage.warmup_steps"] == 100
+    assert filled(few)["encoder_stage.warmup_steps"] == 50
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "advice"),
+    [("documents", "likelihood", "triplet"), ("labels", "triplet", "likelihood")]
+    + [("clusters", loss, "null") for loss in ("triplet", "softmax", "likelihood")]
+    + [(task, "hinge", "") for task in ("documents", "labels", "clusters")],
+)
+def test_a_loss_that_its_task_does_not_have(task: str, loss: str, advice: str) -> None:
+    with pytest.raises(RecipeError, match=f"loss '{loss}' for the task '{task}'") as raised:
+        PUBLISHED.changed({"encoder_stage.task": task, "encoder_stage.loss": loss})
+    assert f"set encoder_stage.loss={advice}" in str(raised.value)
 
 
 def test_the_published_curriculum_at_the_published_epochs() -> None:

@@ -30,11 +30,13 @@ def test_ngame_is_dexa_without_auxiliary_vectors() -> None:
     assert ngame.auxiliary == AuxiliaryChoice(shared_vectors=0, head_labels=0)
 
 
-def test_dexa_plus_differs_in_its_loss_and_fusion() -> None:
+def test_dexa_plus_differs_in_its_batches_and_fusion() -> None:
     plus, dexa = recipes.dexa_plus(), recipes.dexa()
-    own = {"name": "dexa", "encoder_stage": dexa.encoder_stage, "fusion": dexa.fusion}
+    changed = ("name", "auxiliary", "encoder_stage", "label_batches", "fusion")
+    own = {name: getattr(dexa, name) for name in changed}
     assert dataclasses.replace(plus, **own) == dexa
-    assert (plus.encoder_stage.loss, plus.fusion.scorers) == ("softmax", SCORERS[:8])
+    assert (plus.encoder_stage.task, plus.encoder_stage.loss) == ("labels", "softmax")
+    assert plus.fusion.scorers == SCORERS[:8]
 
 
 @pytest.mark.parametrize("name", ["bm25", "centroid", "knn", "ova"])

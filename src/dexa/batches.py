@@ -110,24 +110,25 @@ def sample_positives(
 
 
 def draw_labels(
-    of_label: csr_array, power: float, random: np.random.Generator
+    of_label: csr_array, count: int, power: float, random: np.random.Generator
 ) -> NDArray[np.int64]:
     """Labels for an epoch of label batches, and two documents of each (SiameseXML, section 3).
 
-    As many labels are drawn as there are, with replacement, each in proportion to a power of its
-    frequency; both documents of one are drawn uniformly and may be the same.
+    Labels are drawn with replacement, each in proportion to a power of its frequency; both
+    documents of one are drawn uniformly and may be the same.
 
     Args:
         of_label: documents of labels ``[L, N]``.
+        count: labels to draw.
         power: of the frequency; 1 draws pairs uniformly, 0 the labels that have documents.
         random: draws.
 
     Returns:
-        int64 ``[3, L]``: labels, first documents, second documents.
+        int64 ``[3, count]``: labels, first documents, second documents.
     """
     counts = np.diff(of_label.indptr)
     weights = np.where(counts > 0, np.maximum(counts, 1).astype(np.float64) ** power, 0.0)
-    labels = random.choice(len(counts), size=len(counts), p=weights / weights.sum())
+    labels = random.choice(len(counts), size=count, p=weights / weights.sum())
     places = (random.random((2, len(labels))) * counts[labels]).astype(np.int64)
     documents = of_label.indices[of_label.indptr[labels] + places]
     return np.concatenate([labels[None], documents]).astype(np.int64)

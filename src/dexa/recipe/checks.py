@@ -11,7 +11,7 @@ from dexa.recipe.reading import leaves
 from dexa.types import CLASSIFIERS, LABEL_SEARCH, NEIGHBOURS, RERANKER, SCORERS, SHORTLIST
 
 if TYPE_CHECKING:
-    from dexa.recipe.fields import EncoderChoice, Recipe
+    from dexa.recipe.fields import EncoderChoice, EncoderStage, Recipe
     from dexa.recipe.scoring_fields import FusionChoice
 
 _MAY_BE_ZERO = {
@@ -32,12 +32,18 @@ _MAY_BE_ZERO = {
     *("shortlist_every", "probes"),
 }
 
+_LOSSES = {
+    "documents": ("triplet", "softmax"),
+    "labels": ("likelihood", "softmax"),
+    "clusters": (),
+}
+"""Those of each task of the encoder stage, the first by default."""
+
 _VECTOR_FILES = (".npy", ".vec", ".vec.gz")
 
 _CHOICES = {
     "encoder.activation": ("relu", "gelu"),
     "encoder.label_side": ("text", "centroid"),
-    "encoder_stage.loss": ("triplet", "softmax"),
     "encoder_stage.task": ("documents", "labels", "clusters"),
     "classifier_stage.start": ("label_vectors", "smoothed", "zero"),
     "classifier_stage.compared_with": ("batch", "shortlist", "all"),
@@ -80,6 +86,7 @@ def check(recipe: Recipe) -> None:
         raise RecipeError(f"further.b is {recipe.further.b}", expected="a number from 0 to 1")
     _check_fusion(recipe.fusion)
     _check_encoder(recipe.encoder, recipe.fusion.scorers)
+    _check_encoder_stage(recipe.encoder_stage)
     _check_classifiers(recipe)
 
 
@@ -125,6 +132,17 @@ def _check_encoder(choice: EncoderChoice, scorers: tuple[str, ...]) -> None:
         raise RecipeError(
             f"encoder.max_length is {choice.max_length}",
             expected="at least 3, room for a token between the two special ones",
+        )
+
+
+def _check_encoder_stage(stage: EncoderStage) -> None:
+    """Refuse a loss that its task does not have."""
+    losses = _LOSSES[stage.task]
+    if stage.loss is not None and stage.loss not in losses:
+        raise RecipeError(
+            f"encoder_stage.loss {stage.loss!r} for the task {stage.task!r}",
+            expected=" or ".join(map(repr, losses)) or "none: clusters have their own",
+            do=f"set encoder_stage.loss={losses[0] if losses else 'null'}",
         )
 
 

@@ -84,15 +84,16 @@ class EncoderStage:
         task: what the encoder learns: ``documents`` near their labels, against those of batches of
             like documents (NGAME); ``labels`` near their documents, by batches of labels
             (SiameseXML); the ``clusters`` of a document's labels (DeepXML).
-        epochs: passes over the documents.
-        batch_size: documents of a batch.
+        epochs: passes over the documents, or over as many labels where these are drawn and more.
+        batch_size: documents of a batch, or labels.
         texts_at_once: a batch of more documents and labels is encoded in pieces of so many, twice,
             so that memory does not bound the batch; 0 encodes all at once.
         learning_rate: highest rate of AdamW.
         warmup_steps: steps of linear growth before the linear decay to zero.
         weight_decay: of dense weights but biases and layer norms.
-        loss: ``triplet``, of the paper, or ``softmax`` over all negatives of a batch, from
-            documents to labels and back.
+        loss: ``triplet``, of the paper, for batches of documents; ``likelihood``, that of
+            SiameseXML, for batches of labels; ``softmax`` for either, over all negatives of a
+            batch, from documents to labels and back. Clusters have their own.
         margin: by how much a positive should beat a negative, in cosine; of the triplet loss.
         negatives: hardest in-batch negatives of a document that enter the triplet loss.
         temperature: of the softmax that weighs those negatives, or of the softmax loss.
@@ -107,12 +108,12 @@ class EncoderStage:
 
     task: str = "documents"
     epochs: int | None = None  # 40 for a transformer, 20 for a bag; 60 where batches are few
-    batch_size: int | None = None  # 1,600; a 16th of the documents, then 256, when there are few
+    batch_size: int | None = None  # 1,600, 3,200 labels under a softmax; few documents: a 16th
     texts_at_once: int = 0
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
     warmup_steps: int | None = None  # 100, a tenth of the steps when there are few
     weight_decay: float = 0.01
-    loss: str = "triplet"
+    loss: str | None = None  # triplet; likelihood for batches of labels
     margin: float = 0.3
     negatives: int = 10
     temperature: float | None = None  # 0.1 for the triplet loss, 0.07 for the softmax

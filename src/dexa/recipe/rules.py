@@ -27,6 +27,9 @@ class Size:
     titles: bool
 
 
+DEFAULT_LOSSES = {"documents": "triplet", "labels": "likelihood", "clusters": None}
+"""Of the tasks of the encoder stage."""
+
 _ENCODER_CURRICULUM = (10, 25, 50, 75, 100, 125, 150, 200)
 _PUBLISHED_EPOCHS = 300
 
@@ -35,8 +38,11 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     """The recipe with every field filled in that was left to the data set's size."""
     first, second = recipe.encoder_stage, recipe.classifier_stage
     bag = size.width is None
-    batch = _or(first.batch_size, _batch_size(size.documents, 1_600))
-    epochs = _or(first.epochs, _epochs(size.documents / batch, 20 if bag else 40, 60, 1_000))
+    by_labels = first.task == "labels"
+    many = 3_200 if by_labels and first.loss == "softmax" else 1_600
+    drawn = max(size.documents, size.labels) if by_labels else size.documents  # in an epoch
+    batch = _or(first.batch_size, _batch_size(size.documents, many))
+    epochs = _or(first.epochs, _epochs(drawn / batch, 20 if bag else 40, 60, 1_000))
     last_batch = _or(second.batch_size, _batch_size(size.documents, 2_048))
     last_steps = size.documents / last_batch
     last_epochs = _or(second.epochs, _epochs(last_steps, 6 if bag else 20, 20, 230))
@@ -61,8 +67,9 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             epochs=epochs,
             batch_size=batch,
             learning_rate=_learning_rate(size.width),
-            warmup_steps=min(100, math.ceil(epochs * size.documents / batch / 10)),
-            temperature=0.1 if first.loss == "triplet" else 0.07,
+            warmup_steps=min(100, math.ceil(epochs * drawn / batch / 10)),
+            loss=DEFAULT_LOSSES[first.task],
+            temperature=0.07 if first.loss == "softmax" else 0.1,
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),

@@ -20,7 +20,7 @@ from dexa.training.batch import Batch, BatchMaker, Pieces
 from dexa.training.corpus import Corpus
 from dexa.training.devices import precision, tensor_cores
 from dexa.training.recording import Recorded
-from dexa.training.tuning import TunedEncoder, below
+from dexa.training.tuning import TunedEncoder, below, encode_in_pieces
 from dexa.training.validation import label_search_on_the_way
 from dexa.types import TokenBatch
 
@@ -98,8 +98,7 @@ class EncoderStage:
 
     def _train(self, batch: Batch) -> torch.Tensor:
         """The step itself, as a function of a batch."""
-        encode = self._encode if len(batch.texts) == 1 else self._encode_in_pieces
-        vectors, give_gradient = encode(batch.texts)
+        vectors, give_gradient = self._encode(batch.texts)
         count = len(batch.documents)
         document_vectors, label_vectors = vectors[:count], vectors[count:]
         self.memory.index_copy_(0, batch.documents, document_vectors.detach().half())
@@ -133,34 +132,12 @@ class EncoderStage:
         )
 
     def _encode(self, texts: Pieces) -> tuple[torch.Tensor, Callable[[], None]]:
-        """Vectors of a batch, whose gradient flows into the encoder by itself."""
-        with precision(self.device):
-            return self.encoder(texts[0]).float(), lambda: None
+        """Vectors of a batch, and what takes their gradient into the encoder."""
+        if len(texts) == 1:
+            return self._encode_piece(texts[0]), lambda: None  # it flows by itself
+        return encode_in_pieces(self._encode_piece, texts, draws=self.has_dropout)
 
-    def _encode_in_pieces(self, texts: Pieces) -> tuple[torch.Tensor, Callable[[], None]]:
-        """The same piece by piece, and what takes their gradient into the encoder.
-
-        Each piece is encoded twice, so that the memory of one is enough (GradCache, Gao et al.,
-        2021). A piece sees the same dropout both times.
-        """
-        seeds = [torch.initial_seed() + piece for piece in range(len(texts))]
-        with torch.no_grad():
-            leaf = torch.cat([self._encode_piece(*both) for both in zip(texts, seeds, strict=True)])
-        leaf.requires_grad_()
-
-        def give_gradient() -> None:
-            assert leaf.grad is not None
-            start = 0
-            for both in zip(texts, seeds, strict=True):
-                vectors = self._encode_piece(*both)
-                vectors.backward(leaf.grad[start : start + len(vectors)])
-                start += len(vectors)
-
-        return leaf, give_gradient
-
-    def _encode_piece(self, texts: TokenBatch | TokenGroups, seed: int) -> torch.Tensor:
-        if self.has_dropout:
-            torch.manual_seed(seed)
+    def _encode_piece(self, texts: TokenBatch | TokenGroups) -> torch.Tensor:
         with precision(self.device):
             return self.encoder(texts).float()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,21 +14,23 @@ from torch.nn import functional as F
 from dexa.batches import draw_labels, epoch_random
 from dexa.encoders import TextEncoder
 from dexa.kernels import send
-from dexa.losses import hardest_likelihood
+from dexa.losses import decoupled_softmax, hardest_likelihood
 from dexa.negatives import Pairs
 from dexa.optimisers import linear_schedule
 from dexa.recipe import Recipe
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
 from dexa.training.surrogate_stage import seed_dropout
-from dexa.training.tuning import TunedEncoder
+from dexa.training.tuning import TunedEncoder, encode_in_pieces
 from dexa.training.validation import label_search_on_the_way
 
 
 class LabelStage:
     """Trains the encoder so that a label is near its documents.
 
-    An epoch draws as many labels as there are, frequent ones more often, and two documents of each.
+    An epoch draws as many labels as there are labels or documents, whichever are more; frequent
+    ones more often, but every label that has a document about as often as any: in batches of
+    documents a label whose documents have many others waits for its turn.
 
     Args:
         corpus: what to train on.
@@ -56,16 +61,18 @@ class LabelStage:
             Pairs(matrix, self.device) for matrix in (corpus.labels, corpus.known)
         )
         self.of_label = csr_array(corpus.labels.T)
-        self.drawn = np.zeros((3, corpus.label_count), np.int64)
+        self.has_dropout = recipe.encoder.dropout > 0
+        self.drawn = np.zeros((3, max(corpus.label_count, corpus.documents)), np.int64)
 
     def steps(self) -> int:
         """Batches of an epoch; the last may be short."""
-        return -(-self.corpus.label_count // self.batch_size)
+        return -(-self.drawn.shape[1] // self.batch_size)
 
     def begin(self, epoch: int) -> None:
         """Draw labels, and two documents of each."""
         random = epoch_random(self.seed, epoch, "labels")
-        self.drawn = draw_labels(self.of_label, self.batches.frequency_power, random)
+        power, count = self.batches.frequency_power, self.drawn.shape[1]
+        self.drawn = draw_labels(self.of_label, count, power, random)
 
     def step(self, epoch: int, step: int) -> torch.Tensor:
         """Train on one batch of labels and their documents."""
@@ -75,33 +82,56 @@ class LabelStage:
         self.tuned.schedule(schedule)
         seed_dropout(self.seed, epoch, step)
         with tensor_cores(self.device):
-            loss = self._loss(*self.drawn[:, some])
+            loss, give_gradient = self._loss(*self.drawn[:, some])
             loss.backward()
+            give_gradient()
         self.tuned.update()
         return loss.detach()
 
     def _loss(
         self, labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]
-    ) -> torch.Tensor:
-        rows = np.concatenate([self.corpus.documents + labels, first, second])
-        texts, documents, others = self.tuned.encode(self.corpus.texts, rows).chunk(3)
+    ) -> tuple[torch.Tensor, Callable[[], None]]:
+        """The loss of a batch, and what takes the gradient of its vectors into the encoder."""
+        mixed = self.batches.mixed
+        sides = [self.corpus.documents + labels, first, second][: 3 if mixed else 2]
+        vectors, give_gradient = self._encode(np.concatenate(sides))
+        texts, documents, *others = vectors.chunk(len(sides))
         columns, of_rows = send(first, self.device), send(labels, self.device)
         right, known = (are_pairs(pairs, of_rows, columns) for pairs in (self.truth, self.known))
+        loss = self._compared(texts @ documents.T, right, known)
+        for other in others:
+            sums = F.normalize(documents + other, dim=1)
+            of_sums = self._compared(sums @ documents.T, right, known)
+            loss = (1 - mixed) * loss + mixed * of_sums
+        return loss, give_gradient
 
-        def loss(queries: torch.Tensor) -> torch.Tensor:
-            return hardest_likelihood(
-                queries @ documents.T,
-                right,
-                known,
-                ceiling=self.batches.ceiling,
-                sharpness=self.batches.sharpness,
-                negatives=self.batches.negatives,
+    def _encode(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, Callable[[], None]]:
+        """Vectors of some texts, and what takes their gradient into the encoder."""
+        size = self.options.texts_at_once
+        if not size or len(rows) <= size:
+            return self.tuned.encode(self.corpus.texts, rows), lambda: None  # it flows by itself
+        pieces = np.split(rows, range(size, len(rows), size))
+        encode = functools.partial(self.tuned.encode, self.corpus.texts)
+        return encode_in_pieces(encode, pieces, draws=self.has_dropout)
+
+    def _compared(
+        self, similarity: torch.Tensor, right: torch.Tensor, known: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss of the similarities of labels and documents, ``[B, B]``, pairs in order."""
+        if self.options.loss == "softmax":
+            assert self.options.temperature is not None
+            drawn = torch.arange(len(similarity), device=similarity.device)
+            return decoupled_softmax(
+                similarity.T, drawn, known.T, temperature=self.options.temperature
             )
-
-        mixed = self.batches.mixed
-        if not mixed:
-            return loss(texts)
-        return (1 - mixed) * loss(texts) + mixed * loss(F.normalize(documents + others, dim=1))
+        return hardest_likelihood(
+            similarity,
+            right,
+            known,
+            ceiling=self.batches.ceiling,
+            sharpness=self.batches.sharpness,
+            negatives=self.batches.negatives,
+        )
 
     def figures(self, epoch: int) -> dict[str, float]:
         """Label search on the held-out documents, now and then."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from dexa.encoders import TextEncoder
 from dexa.optimisers import Rate, RowAdam
 from dexa.tokens import TokenArray
 from dexa.training.devices import precision
+
+_Piece = TypeVar("_Piece")
 
 
 class TunedEncoder:
@@ -103,6 +105,41 @@ class TunedEncoder:
 
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [p for group in self.groups for p in group["params"]]
+
+
+def encode_in_pieces(
+    encode: Callable[[_Piece], torch.Tensor], pieces: Sequence[_Piece], *, draws: bool
+) -> tuple[torch.Tensor, Callable[[], None]]:
+    """Vectors of texts piece by piece, and what takes their gradient into the encoder.
+
+    Each piece is encoded twice, so that the memory of one is enough (GradCache, Gao et al., 2021).
+
+    Args:
+        encode: vectors of a piece.
+        pieces: of the texts, in order.
+        draws: whether encoding draws from the global generator, as dropout does; a piece then
+            sees the same draws both times.
+    """
+    first = torch.initial_seed()
+
+    def vectors_of(number: int) -> torch.Tensor:
+        if draws:
+            torch.manual_seed(first + number)
+        return encode(pieces[number])
+
+    with torch.no_grad():
+        leaf = torch.cat([vectors_of(number) for number in range(len(pieces))])
+    leaf.requires_grad_()
+
+    def give_gradient() -> None:
+        assert leaf.grad is not None
+        start = 0
+        for number in range(len(pieces)):
+            vectors = vectors_of(number)
+            vectors.backward(leaf.grad[start : start + len(vectors)])
+            start += len(vectors)
+
+    return leaf, give_gradient
 
 
 def _each_once(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
