@@ -25,9 +25,10 @@ from dexa.kernels import (
     gelu,
     gelu_gradient,
     highest,
-    leaning_of_halves,
+    left_half,
     mean_of_texts,
     mean_of_texts_gradient,
+    next_halves,
     on_triton,
     power_step,
     put_rows,
@@ -441,22 +442,49 @@ def test_a_power_step_against_a_loop(device: str, slots: int) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("slots", SLOTS)
-def test_the_leaning_of_halves_against_a_loop(device: str, slots: int) -> None:
+@pytest.mark.parametrize("slots", [3, 5, 100, 1024, 2047, 5000, 16_384, 20_000])
+def test_the_next_halves_against_a_loop(device: str, slots: int) -> None:
     draw = Draw(device, torch.float32)
     side = (draw.weight(5, 1, slots) > 0).float()
     side[1], side[2] = 0, 1  # one half is empty
     with_left, with_right = draw.weight(5, 1, slots).abs(), draw.weight(5, 1, slots).abs()
     with_left[1], with_right[2] = 0, 0
     with_all = with_left + with_right
-    bias = draw.weight(5, 1, slots)
-    ours, lengths = leaning_of_halves(side, with_left, with_all, bias)
+    bias = torch.zeros(5, 1, slots, device=device)
+    bias[3, 0, 0], bias[3, 0, 1] = -torch.inf, torch.inf
+    left = (slots + 1) // 2
+    ours, lengths = next_halves(side, with_left, with_all, bias, left)
     assert ours.shape == (5, 1, slots)
     assert lengths.shape == (5, 2, 1)
+    assert set(ours.unique().tolist()) <= {0, 1}
+    assert ours.sum(dim=2).tolist() == [[left]] * 5
+    assert ours[3, 0, :2].tolist() == [0, 1]
     for node in range(5):
-        chosen, left, both = (x[node, 0].cpu().double() for x in (side, with_left, with_all))
-        left_length = max(float(chosen @ left), TINY) ** 0.5
-        right_length = max(float((1 - chosen) @ (both - left)), TINY) ** 0.5
-        leaning = left / left_length - (both - left) / right_length
-        near(ours[node, 0], leaning + bias[node, 0].cpu().double(), 1e-4)
+        chosen, one, both = (x[node, 0].cpu().double() for x in (side, with_left, with_all))
+        left_length = max(float(chosen @ one), TINY) ** 0.5
+        right_length = max(float((1 - chosen) @ (both - one)), TINY) ** 0.5
+        leaning = one / left_length - (both - one) / right_length + bias[node, 0].cpu().double()
+        goes = ours[node, 0].cpu() > 0
+        scale = float(leaning[leaning.isfinite()].abs().max())
+        assert leaning[goes].min() >= leaning[~goes].max() - 1e-5 * scale
         near(lengths[node, :, 0], torch.tensor([left_length, right_length]).double(), 1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("slots", [7, 1500, 9000])
+def test_slots_that_lean_alike_still_make_halves(device: str, slots: int) -> None:
+    left = slots // 2
+    side = torch.zeros(3, 1, slots, device=device)
+    side[:, :, :left] = 1
+    equal = torch.ones_like(side)
+    equal[1] = torch.arange(slots, device=device) % 3
+    bias = torch.zeros_like(side)
+    bias[2, 0, -1] = torch.inf
+    ours, _ = next_halves(side, equal, 2 * equal, bias, left)
+    assert ours.sum(dim=2).tolist() == [[left]] * 3
+    assert ours[2, 0, -1] == 1
+
+
+def test_the_left_half_is_what_leans_most() -> None:
+    leaning = torch.tensor([[[0.5, -1.0, torch.inf, 0.7, -torch.inf]]])
+    assert left_half(leaning, 2).tolist() == [[[0, 0, 1, 1, 0]]]

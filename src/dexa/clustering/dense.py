@@ -17,7 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from dexa.clustering.points import halved, refuse_counts, refuse_dense
-from dexa.kernels import FEW, TINY, halves_of_few, leaning_of_halves, on_triton, power_step, send
+from dexa.kernels import (
+    FEW,
+    TINY,
+    halves_of_few,
+    left_half,
+    next_halves,
+    on_triton,
+    power_step,
+    send,
+)
 
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 """Nodes are split in blocks of this size: on a CPU a block stays in the cache over its iterations,
@@ -190,10 +199,6 @@ def _two_means(
 ) -> torch.Tensor:
     """Which slots go left, 1 or 0: balanced 2-means of all nodes at once.
 
-    A row leans to the left by how much nearer it is to the left centroid than to the right one;
-    the `left` rows that lean most form the left child, which is the best balanced choice for these
-    centroids.
-
     Args:
         products: of the rows of each node.
         bias: ``[nodes, 1, slots]``, forces padding to its side.
@@ -203,16 +208,15 @@ def _two_means(
         max_iterations: likewise.
     """
     with_all = products(torch.ones_like(start))
-    leaning = _spread(products, with_all, start) + bias
-    best, side = -1.0, bias
+    following = left_half(_spread(products, with_all, start) + bias, nodes.left)
+    best, side = -1.0, following
     # On a GPU the quality of an iteration is looked at when the next one is under way, so that
     # the device need not wait for the host.
     waiting: list[torch.Tensor] = []
     lag = 1 if bias.is_cuda else 0
     for _ in range(max_iterations):
-        chosen = leaning.topk(nodes.left, sorted=False).indices
-        side = torch.zeros_like(bias).scatter_(2, chosen, 1.0)
-        leaning, lengths = leaning_of_halves(side, products(side), with_all, bias)
+        side = following
+        following, lengths = next_halves(side, products(side), with_all, bias, nodes.left)
         # the similarities of points to their centroid add up to the length of their sum
         waiting.append(lengths.sum())
         if len(waiting) > lag:

@@ -8,7 +8,7 @@ would pay many times over. Tests compare both with each other.
 from dexa.kernels.attention import attention, attention_gradient
 from dexa.kernels.chosen import chosen_products, chosen_sums, sums_by_row, sums_of_places
 from dexa.kernels.device import on_triton, send
-from dexa.kernels.halves import FEW, TINY, halves_of_few, leaning_of_halves, power_step
+from dexa.kernels.halves import FEW, TINY, halves_of_few, left_half, next_halves, power_step
 from dexa.kernels.highest import FOLD, highest
 from dexa.kernels.layers import (
     add_norm,
@@ -37,9 +37,10 @@ __all__ = [
     "gelu_gradient",
     "halves_of_few",
     "highest",
-    "leaning_of_halves",
+    "left_half",
     "mean_of_texts",
     "mean_of_texts_gradient",
+    "next_halves",
     "on_triton",
     "power_step",
     "put_rows",

@@ -33,29 +33,44 @@ def power_step(
     return torch.nn.functional.normalize(axis, dim=2)
 
 
-def leaning_of_halves(
-    side: torch.Tensor, with_left: torch.Tensor, with_all: torch.Tensor, bias: torch.Tensor
+def left_half(leaning: torch.Tensor, left: int) -> torch.Tensor:
+    """1 for the `left` slots of each node that lean most and 0 for the others, as `leaning`."""
+    chosen = leaning.topk(left, sorted=False).indices
+    return torch.zeros_like(leaning).scatter_(2, chosen, 1.0)
+
+
+def next_halves(
+    side: torch.Tensor,
+    with_left: torch.Tensor,
+    with_all: torch.Tensor,
+    bias: torch.Tensor,
+    left: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How much nearer each row is to the centroid of the left half than to that of the right.
+    """One iteration of balanced 2-means: the halves that the centroids of these halves make.
+
+    A row leans to the left by how much nearer it is to the left centroid than to the right one;
+    the `left` rows that lean most form the left half, which is the best balanced choice for these
+    centroids.
 
     Args:
         side: 1 for the rows of the left half and 0 for the others, ``[nodes, 1, slots]``, as all.
         with_left: inner products of the rows with the sum of the left half.
         with_all: inner products of the rows with the sum of all.
-        bias: added to the result.
+        bias: +inf or -inf forces a slot to the left or to the right, 0 does not.
+        left: how many slots go left.
 
     Returns:
-        ``[nodes, 1, slots]``, and the lengths of both sums, ``[nodes, 2, 1]``.
+        The next `side`, and the lengths of both sums before, ``[nodes, 2, 1]``.
     """
     if on_triton(side):
         from dexa.kernels import triton_halves
 
-        return triton_halves.leaning_of_halves(side, with_left, with_all, bias)
+        return triton_halves.next_halves(side, with_left, with_all, bias, left)
     with_sums = torch.cat([with_left, with_all - with_left], dim=1)
     children = torch.cat([side, 1 - side], dim=1)
     lengths = (with_sums * children).sum(dim=2, keepdim=True).clamp_min(TINY).sqrt()
     with_left_centroid, with_right_centroid = (with_sums / lengths).split(1, dim=1)
-    return with_left_centroid - with_right_centroid + bias, lengths
+    return left_half(with_left_centroid - with_right_centroid + bias, left), lengths
 
 
 def halves_of_few(

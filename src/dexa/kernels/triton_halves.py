@@ -7,7 +7,12 @@ import torch
 import triton
 import triton.language as tl
 
+from dexa.kernels.halves import TINY, left_half
+
 _BLOCKS = (64, 2048)  # slots at a time, of small nodes and of others: each is compiled once
+
+_HELD = ((1024, 4), (4096, 16), (16384, 32))
+"""Slots of a node that a program holds at most, and its warps: each is compiled once."""
 
 
 @triton.jit(do_not_specialize=["slots"])
@@ -61,6 +66,41 @@ def _leaning(side, with_left, with_all, bias, out, lengths, slots, TINY, BLOCK: 
         value = left / left_length - (both - left) / right_length
         value += tl.load(bias + base + slot, mask=mask, other=0.0)
         tl.store(out + base + slot, value, mask=mask)
+
+
+@triton.jit(do_not_specialize=["slots", "left"])
+def _next_half(
+    side, with_left, with_all, bias, out, lengths, slots, left, TINY, BLOCK: tl.constexpr
+):
+    base = tl.program_id(0).to(tl.int64) * slots
+    slot = tl.arange(0, BLOCK)
+    mask = slot < slots
+    chosen = tl.load(side + base + slot, mask=mask, other=0.0)
+    of_one = tl.load(with_left + base + slot, mask=mask, other=0.0)
+    of_both = tl.load(with_all + base + slot, mask=mask, other=0.0)
+    left_sum = tl.sum(chosen * of_one, axis=0)
+    right_sum = tl.sum((1.0 - chosen) * (of_both - of_one), axis=0)
+    left_length = tl.sqrt(tl.maximum(left_sum, TINY))
+    right_length = tl.sqrt(tl.maximum(right_sum, TINY))
+    tl.store(lengths + 2 * tl.program_id(0), left_length)
+    tl.store(lengths + 2 * tl.program_id(0) + 1, right_length)
+    leaning = of_one / left_length - (of_both - of_one) / right_length
+    leaning += tl.load(bias + base + slot, mask=mask, other=float("-inf"))
+    # Whole numbers in the order of the values: those of negative ones run backwards.
+    bits = leaning.to(tl.int32, bitcast=True)
+    key = tl.where(mask, bits ^ ((bits >> 31) & 0x7FFFFFFF), -0x80000000)
+    # The highest number that `left` keys reach, bit by bit.
+    reached = tl.sum((key >= 0).to(tl.int32), axis=0)
+    least = tl.where(reached >= left, 0, -0x80000000)
+    for bit in range(31):
+        more = least | (1 << (30 - bit))
+        reached = tl.sum((key >= more).to(tl.int32), axis=0)
+        least = tl.where(reached >= left, more, least)
+    above = key > least
+    equal = (key == least).to(tl.int32)
+    room = left - tl.sum(above.to(tl.int32), axis=0)
+    first = equal * (tl.cumsum(equal, axis=0) <= room).to(tl.int32)
+    tl.store(out + base + slot, (above.to(tl.int32) + first).to(tl.float32), mask=mask)
 
 
 @triton.jit(do_not_specialize=["slots", "left", "tolerance", "most"])
@@ -119,16 +159,25 @@ def power_step(
     return out
 
 
-def leaning_of_halves(
-    side: torch.Tensor, with_left: torch.Tensor, with_all: torch.Tensor, bias: torch.Tensor
+def next_halves(
+    side: torch.Tensor,
+    with_left: torch.Tensor,
+    with_all: torch.Tensor,
+    bias: torch.Tensor,
+    left: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `dexa.kernels.leaning_of_halves`."""
+    """As `dexa.kernels.next_halves`; where slots are equal, the first go left."""
     nodes, _, slots = side.shape
     out, lengths = torch.empty_like(side), side.new_empty(nodes, 2, 1)
-    block = _BLOCKS[slots > _BLOCKS[0]]
-    rest = (bias.contiguous(), out, lengths, slots, 1e-24)
-    _leaning[(nodes,)](side, with_left, with_all, *rest, BLOCK=block)
-    return out, lengths
+    bias = bias.contiguous()
+    for block, warps in _HELD:
+        if slots <= block:
+            rest = (bias, out, lengths, slots, left, TINY)
+            _next_half[(nodes,)](side, with_left, with_all, *rest, BLOCK=block, num_warps=warps)
+            return out, lengths
+    rest = (bias, out, lengths, slots, TINY)
+    _leaning[(nodes,)](side, with_left, with_all, *rest, BLOCK=_BLOCKS[1])
+    return left_half(out, left), lengths
 
 
 def halves_of_few(
@@ -149,6 +198,6 @@ def halves_of_few(
     warps = {128: 8, 64: 4}.get(block, 1)
     _halves_of_few[(nodes,)](
         pairs, bias.contiguous(), start.contiguous(), sizes.contiguous(), out, slots, left,
-        tolerance, max_iterations, 1e-24, POWER_STEPS=power_steps, BLOCK=block, num_warps=warps,
+        tolerance, max_iterations, TINY, POWER_STEPS=power_steps, BLOCK=block, num_warps=warps,
     )  # fmt: skip
     return out
