@@ -148,6 +148,22 @@ def test_the_softmax_against_loops(seed, documents, labels, share_known, negativ
     assert_same_gradient(loss, naive, similarity)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 0.03, 0.02, 0.005])
+def test_a_softmax_of_cosines_holds_at_every_temperature(temperature: float) -> None:
+    """One document's positive is as far away as can be, and its negative as near."""
+    cosines = torch.tensor([[-1.0, 1.0, 0.2], [0.3, 0.9, -1.0]], requires_grad=True)
+    positive = torch.tensor([0, 1])
+    known = torch.tensor([[True, False, True], [False, True, False]])
+    loss = decoupled_softmax(cosines, positive, known, temperature=temperature)
+    exact = cosines.detach().double().requires_grad_()
+    naive = naive_softmax(exact, positive, known, temperature=temperature)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), naive, rtol=1e-5, atol=1e-6)
+    (actual,) = torch.autograd.grad(loss, cosines)
+    (expected,) = torch.autograd.grad(naive, exact)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-5)
+
+
 def assert_same_gradient(loss: torch.Tensor, naive: torch.Tensor, leaf: torch.Tensor) -> None:
     (actual,) = torch.autograd.grad(loss, leaf)
     if naive.requires_grad:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 from torch.nn import functional as F
@@ -12,8 +13,9 @@ from dexa.kernels import highest
 _NEVER = -10.0
 """Below any cosine: where a pair is known, and so no negative."""
 
-_NO_LOGIT = -1e4
-"""The same for logits: its exponential is 0, and unlike infinity it has a gradient."""
+_LEAST_TEMPERATURE = 0.025
+"""Down to here float32 holds the exponential of every cosine over the temperature."""
+
 _EASY = 0.05
 """A negative of less than this loss has been learnt."""
 
@@ -71,7 +73,7 @@ def decoupled_softmax(
     That other positives are left out of the sum decouples them (DEXML, ICLR 2024).
 
     Args:
-        similarity: ``[B, U]``.
+        similarity: cosines ``[B, U]``.
         positives: int64 ``[B]``, column of each document's sampled positive.
         known: bool ``[B, U]``, pairs that are positive or filtered: never negatives.
         temperature: of the softmax.
@@ -79,12 +81,46 @@ def decoupled_softmax(
     Returns:
         The loss, a scalar.
     """
-    logits = similarity / temperature
-    positive = logits.gather(1, positives.unsqueeze(1))[:, 0]
-    negative = logits.masked_fill(known, _NO_LOGIT)
-    of_documents = torch.logaddexp(positive, negative.logsumexp(dim=1))
-    of_labels = torch.logaddexp(positive, negative.logsumexp(dim=0)[positives])
-    return (of_documents + of_labels - 2 * positive).mean() / 2
+    return cast("torch.Tensor", _DecoupledSoftmax.apply(similarity, positives, known, temperature))
+
+
+class _DecoupledSoftmax(torch.autograd.Function):
+    """`decoupled_softmax`, whose two sums share one exponential, and whose gradient is that again.
+
+    As cosines are 1 at most, ``exp((s − 1) / temperature)`` never overflows.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        similarity: torch.Tensor,
+        positives: torch.Tensor,
+        known: torch.Tensor,
+        temperature: float,
+    ) -> torch.Tensor:
+        least = torch.float32 if temperature > _LEAST_TEMPERATURE else torch.float64
+        wide = torch.promote_types(similarity.dtype, least)
+        logits = similarity.to(wide).sub(1).div_(temperature)
+        positive = logits.gather(1, positives.unsqueeze(1))[:, 0]
+        negative = logits.masked_fill_(known, -torch.inf).exp_()
+        own = positive.exp()
+        of_documents = own + negative.sum(dim=1)
+        of_labels = own + negative.sum(dim=0)[positives]
+        ctx.save_for_backward(positives, negative, own, of_documents, of_labels)
+        ctx.temperature, ctx.dtype = temperature, similarity.dtype
+        loss = (of_documents.log() + of_labels.log() - 2 * positive).mean() / 2
+        return loss.to(similarity.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        positives, negative, own, of_documents, of_labels = ctx.saved_tensors
+        scale = gradients[0].to(own.dtype) / (2 * ctx.temperature * len(own))
+        rows, own_columns = scale / of_documents, scale / of_labels
+        columns = torch.zeros_like(negative[0]).index_add_(0, positives, own_columns)
+        gradient = negative * (rows.unsqueeze(1) + columns)
+        of_positives = own * (rows + own_columns) - 2 * scale
+        gradient.scatter_add_(1, positives.unsqueeze(1), of_positives.unsqueeze(1))
+        return gradient.to(ctx.dtype), None, None, None
 
 
 def multi_positive_triplet(

@@ -121,9 +121,7 @@ class LabelStage:
         if self.options.loss == "softmax":
             assert self.options.temperature is not None
             drawn = torch.arange(len(similarity), device=similarity.device)
-            return decoupled_softmax(
-                similarity.T, drawn, known.T, temperature=self.options.temperature
-            )
+            return decoupled_softmax(similarity, drawn, known, temperature=self.options.temperature)
         return hardest_likelihood(
             similarity,
             right,
