@@ -37,8 +37,9 @@ DIALS = (0.0, 0.3, 0.5, 0.7, 1.0)
 DENSE = (LABEL_SEARCH, CLASSIFIERS)
 ENCODER_PARTS = {
     "without pairs of tokens": {"encoder.pairs": 0},
-    "triplet loss": {"encoder_stage.loss": "triplet"},
-    "positives drawn alike": {"encoder_stage.rarity": 0.0},
+    "batches of documents": {"encoder_stage.task": "documents", "encoder_stage.rarity": 0.2},
+    "the loss of SiameseXML": {"encoder_stage.loss": "likelihood"},
+    "half the batch": {"encoder_stage.batch_size": 1_600},
 }
 DEPTH = 100
 

@@ -143,6 +143,7 @@ def setting(name: str, fields: str, **changes: object) -> Setting:
     size = Size(
         documents=dataset.train.n_labelled,
         labels=dataset.n_labels,
+        pairs=dataset.train.labels.nnz,
         width=encoder.dimension,
         titles=fields == "titles",
     )
@@ -470,7 +471,8 @@ def synthetic(labels: int, documents: int = 100_000) -> Corpus:
 
 def encoder_memory(bench: Bench, count: int, corpus: Corpus) -> None:
     model = open_encoder(bench.minilm, max_length=32).to(CUDA)
-    size = Size(documents=corpus.documents, labels=count, width=384, titles=True)
+    pairs = corpus.labels.nnz
+    size = Size(documents=corpus.documents, labels=count, pairs=pairs, width=384, titles=True)
     recipe = completed(recipes.dexa().changed({"encoder.name": bench.minilm}), size)
     vectors = recipe.auxiliary.shared_vectors or 1
     shares = np.random.default_rng(0).integers(0, vectors, count)
@@ -483,7 +485,8 @@ def encoder_memory(bench: Bench, count: int, corpus: Corpus) -> None:
 def classifier_memory(
     bench: Bench, count: int, corpus: Corpus, moments: str, *, on_host: bool
 ) -> None:
-    size = Size(documents=corpus.documents, labels=count, width=384, titles=True)
+    pairs = corpus.labels.nnz
+    size = Size(documents=corpus.documents, labels=count, pairs=pairs, width=384, titles=True)
     recipe = completed(recipes.dexa().changed({"classifier_stage.moments": moments}), size)
     documents = F.normalize(torch.randn(corpus.documents, 384, device=CUDA), dim=1)
     labels = torch.randn(count, 384, device="cpu" if on_host else CUDA)

@@ -118,7 +118,7 @@ CHANGES = st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=8).fla
     lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})
 )
 PUBLISHED = Recipe(name="dexa")
-TITLES = Size(documents=81_655, labels=97_787, width=384, titles=True)
+TITLES = Size(documents=81_655, labels=97_787, pairs=10**8, width=384, titles=True)
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -354,12 +354,14 @@ def test_changes_leave_the_recipe_itself_alone() -> None:
 )
 def test_completed_fills_every_gap_and_nothing_else(changes, documents, labels, bag, titles):
     recipe = PUBLISHED.changed({k: json.dumps(v) for k, v in changes.items()})
-    size = Size(documents=documents, labels=labels, width=None if bag else 768, titles=titles)
+    width = None if bag else 768
+    size = Size(documents=documents, labels=labels, pairs=9, width=width, titles=titles)
     full = completed(recipe, size)
     flat, before = leaves(full.to_json()), leaves(recipe.to_json())
     assert None not in flat.values()
     assert {k: v for k, v in before.items() if v is not None}.items() <= flat.items()
-    assert completed(full, Size(documents=3, labels=3, width=None, titles=True)) == full
+    other = Size(documents=3, labels=3, pairs=5, width=None, titles=True)
+    assert completed(full, other) == full
     assert Recipe.from_json(full.to_json()) == full
 
 
@@ -395,7 +397,7 @@ def test_the_rules_for_a_transformer_on_titles() -> None:
 
 
 def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
-    rules = filled(Size(documents=100, labels=50, width=None, titles=False))
+    rules = filled(Size(documents=100, labels=50, pairs=10**8, width=None, titles=False))
     assert rules == {
         "encoder.max_length": 128,
         "encoder.pairs": 1_024,
@@ -421,7 +423,7 @@ def test_the_rules_for_a_bag_on_a_few_full_texts() -> None:
 
 def test_the_rules_for_batches_of_labels() -> None:
     changes = {"encoder_stage__task": "labels", "auxiliary__shared_vectors": 0}
-    size = Size(documents=100_000, labels=400_000, width=None, titles=True)
+    size = Size(documents=100_000, labels=400_000, pairs=10**8, width=None, titles=True)
     likelihood = filled(size, **changes)
     assert likelihood["encoder_stage.loss"] == "likelihood"
     assert likelihood["encoder_stage.batch_size"] == 1_600
@@ -429,7 +431,9 @@ def test_the_rules_for_batches_of_labels() -> None:
     assert softmax["encoder_stage.batch_size"] == 3_200
     assert softmax["encoder_stage.temperature"] == 0.07
     assert softmax["encoder_stage.epochs"] == 20  # of 125 batches of labels, not 31 of documents
-    few = Size(documents=100, labels=800, width=None, titles=True)
+    rare = Size(documents=100_000, labels=10**7, pairs=64_000, width=None, titles=True)
+    assert filled(rare, **changes)["encoder_stage.epochs"] == 25  # 1,000 steps, 40 an epoch
+    few = Size(documents=100, labels=800, pairs=10**8, width=None, titles=True)
     assert filled(few, **changes)["encoder_stage.warmup_steps"] == 100
     assert filled(few)["encoder_stage.warmup_steps"] == 50
 
@@ -437,7 +441,7 @@ def test_the_rules_for_batches_of_labels() -> None:
 @pytest.mark.parametrize(
     ("task", "loss", "advice"),
     [("documents", "likelihood", "triplet"), ("labels", "triplet", "likelihood")]
-    + [("clusters", loss, "null") for loss in ("triplet", "softmax", "likelihood")]
+    + [("clusters", loss, "bce") for loss in ("triplet", "softmax", "likelihood")]
     + [(task, "hinge", "") for task in ("documents", "labels", "clusters")],
 )
 def test_a_loss_that_its_task_does_not_have(task: str, loss: str, advice: str) -> None:
@@ -454,7 +458,7 @@ def test_the_published_curriculum_at_the_published_epochs() -> None:
 
 
 def test_sizes_have_a_limit() -> None:
-    rules = filled(Size(documents=10**7, labels=10**6, width=384, titles=True))
+    rules = filled(Size(documents=10**7, labels=10**6, pairs=10**8, width=384, titles=True))
     assert rules["auxiliary.shared_vectors"] == 65_536
     assert rules["auxiliary.head_labels"] == 1_000
     assert rules["fusion.validation"] == 5_000
@@ -466,7 +470,7 @@ def test_pairs_of_a_bag_grow_with_its_texts() -> None:
         (1_000, False, 8_192),
         (10**6, 1, 2**18),
     ]:
-        size = Size(documents=documents, labels=500, width=None, titles=bool(titles))
+        size = Size(documents=documents, labels=500, pairs=10**8, width=None, titles=bool(titles))
         assert filled(size)["encoder.pairs"] == pairs
 
 
@@ -475,7 +479,7 @@ def test_pairs_of_a_bag_grow_with_its_texts() -> None:
     [(60, 7, 60), (4_618, 288, 60), (40_000, 1_600, 40), (81_655, 1_600, 20), (10**7, 1_600, 20)],
 )
 def test_few_documents_are_seen_more_often(documents: int, batch: int, epochs: int) -> None:
-    size = Size(documents=documents, labels=500, width=None, titles=True)
+    size = Size(documents=documents, labels=500, pairs=10**8, width=None, titles=True)
     stage = completed(PUBLISHED, size).encoder_stage
     assert (stage.batch_size, stage.epochs) == (batch, epochs)
     chosen = completed(PUBLISHED.changed({"encoder_stage.epochs": 3}), size).encoder_stage

@@ -47,7 +47,7 @@ def test_a_baseline_is_one_scorer_without_an_encoder(name: str) -> None:
 
 
 def test_no_size_of_data_gives_ngame_vectors() -> None:
-    size = Size(documents=10**6, labels=10**6, width=None, titles=True)
+    size = Size(documents=10**6, labels=10**6, pairs=10**8, width=None, titles=True)
     full = completed(recipes.ngame(), size).auxiliary
     assert (full.shared_vectors, full.head_labels) == (0, 0)
     assert completed(recipes.dexa(), size).auxiliary.shared_vectors == 65_536
@@ -55,7 +55,7 @@ def test_no_size_of_data_gives_ngame_vectors() -> None:
 
 def test_the_published_numbers() -> None:
     """DEXA's configuration for LF-AmazonTitles-131K, where it does not depend on the data."""
-    size = Size(documents=294_805, labels=131_073, width=768, titles=True)
+    size = Size(documents=294_805, labels=131_073, pairs=10**8, width=768, titles=True)
     dexa = completed(recipes.dexa(), size)
     first, second = dexa.encoder_stage, dexa.classifier_stage
     assert (first.loss, first.rarity) == ("triplet", 0)

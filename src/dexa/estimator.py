@@ -135,6 +135,7 @@ class Dexa(Trained):
         size = Size(
             documents=dataset.train.n_labelled,
             labels=dataset.n_labels,
+            pairs=dataset.train.labels.nnz,
             width=None if recipe.encoder.absent else transformer_width(recipe.encoder.name),
             titles=holds_titles(dataset),
         )

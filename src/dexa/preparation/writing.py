@@ -204,7 +204,7 @@ class _Job:
 def _length(source: Source, chosen: int | None) -> int:
     """The length that training would take, see `dexa.recipe.completed`."""
     recipe = Recipe(name="prepare", encoder=EncoderChoice(max_length=chosen))
-    size = Size(documents=1, labels=1, width=None, titles=source.fields == ("title",))
+    size = Size(documents=1, labels=1, pairs=1, width=None, titles=source.fields == ("title",))
     length = completed(recipe, size).encoder.max_length
     assert length is not None  # completed has filled it in
     return length

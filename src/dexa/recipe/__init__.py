@@ -14,7 +14,7 @@ from dexa.recipe.label_fields import (
     RerankerChoice,
     ShortlistChoice,
 )
-from dexa.recipe.rules import Size, completed
+from dexa.recipe.rules import Size, completed, label_draws
 from dexa.recipe.scoring_fields import FurtherChoice, FusionChoice, IndexChoice
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "ShortlistChoice",
     "Size",
     "completed",
+    "label_draws",
 ]

@@ -35,9 +35,9 @@ _MAY_BE_ZERO = {
 _LOSSES = {
     "documents": ("triplet", "softmax"),
     "labels": ("likelihood", "softmax"),
-    "clusters": (),
+    "clusters": ("bce",),
 }
-"""Those of each task of the encoder stage, the first by default."""
+"""Those of each task of the encoder stage."""
 
 _VECTOR_FILES = (".npy", ".vec", ".vec.gz")
 
@@ -141,8 +141,8 @@ def _check_encoder_stage(stage: EncoderStage) -> None:
     if stage.loss is not None and stage.loss not in losses:
         raise RecipeError(
             f"encoder_stage.loss {stage.loss!r} for the task {stage.task!r}",
-            expected=" or ".join(map(repr, losses)) or "none: clusters have their own",
-            do=f"set encoder_stage.loss={losses[0] if losses else 'null'}",
+            expected=" or ".join(map(repr, losses)),
+            do=f"set encoder_stage.loss={losses[0]}",
         )
 
 

@@ -93,7 +93,7 @@ class EncoderStage:
         weight_decay: of dense weights but biases and layer norms.
         loss: ``triplet``, of the paper, for batches of documents; ``likelihood``, that of
             SiameseXML, for batches of labels; ``softmax`` for either, over all negatives of a
-            batch, from documents to labels and back. Clusters have their own.
+            batch, from documents to labels and back; ``bce``, for clusters.
         margin: by how much a positive should beat a negative, in cosine; of the triplet loss.
         negatives: hardest in-batch negatives of a document that enter the triplet loss.
         temperature: of the softmax that weighs those negatives, or of the softmax loss.
@@ -113,7 +113,7 @@ class EncoderStage:
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above
     warmup_steps: int | None = None  # 100, a tenth of the steps when there are few
     weight_decay: float = 0.01
-    loss: str | None = None  # triplet; likelihood for batches of labels
+    loss: str | None = None  # triplet; likelihood for labels, bce for clusters
     margin: float = 0.3
     negatives: int = 10
     temperature: float | None = None  # 0.1 for the triplet loss, 0.07 for the softmax

@@ -17,17 +17,19 @@ class Size:
     Attributes:
         documents: training documents with a label.
         labels: L.
+        pairs: of training documents and their labels.
         width: dimensions of the transformer; None for a bag of tokens.
         titles: whether texts are titles rather than full texts.
     """
 
     documents: int
     labels: int
+    pairs: int
     width: int | None
     titles: bool
 
 
-DEFAULT_LOSSES = {"documents": "triplet", "labels": "likelihood", "clusters": None}
+DEFAULT_LOSSES = {"documents": "triplet", "labels": "likelihood", "clusters": "bce"}
 """Of the tasks of the encoder stage."""
 
 _ENCODER_CURRICULUM = (10, 25, 50, 75, 100, 125, 150, 200)
@@ -40,7 +42,9 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     bag = size.width is None
     by_labels = first.task == "labels"
     many = 3_200 if by_labels and first.loss == "softmax" else 1_600
-    drawn = max(size.documents, size.labels) if by_labels else size.documents  # in an epoch
+    drawn = size.documents  # in an epoch
+    if by_labels:
+        drawn = label_draws(size.documents, size.labels, size.pairs)
     batch = _or(first.batch_size, _batch_size(size.documents, many))
     epochs = _or(first.epochs, _epochs(drawn / batch, 20 if bag else 40, 60, 1_000))
     last_batch = _or(second.batch_size, _batch_size(size.documents, 2_048))
@@ -84,6 +88,14 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
         ),
         fusion=_filled(recipe.fusion, validation=min(5_000, size.documents // 20)),
     )
+
+
+def label_draws(documents: int, labels: int, pairs: int) -> int:
+    """Labels that an epoch of label batches draws.
+
+    As many as there are labels or documents, whichever are more, but not more than there are pairs.
+    """
+    return min(max(documents, labels), pairs)
 
 
 def _batch_size(documents: int, most: int) -> int:

@@ -17,7 +17,7 @@ from dexa.kernels import send
 from dexa.losses import decoupled_softmax, hardest_likelihood
 from dexa.negatives import Pairs
 from dexa.optimisers import linear_schedule
-from dexa.recipe import Recipe
+from dexa.recipe import Recipe, label_draws
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
 from dexa.training.surrogate_stage import seed_dropout
@@ -28,9 +28,9 @@ from dexa.training.validation import label_search_on_the_way
 class LabelStage:
     """Trains the encoder so that a label is near its documents.
 
-    An epoch draws as many labels as there are labels or documents, whichever are more; frequent
-    ones more often, but every label that has a document about as often as any: in batches of
-    documents a label whose documents have many others waits for its turn.
+    An epoch draws as many labels as there are labels or documents, see `dexa.recipe.label_draws`;
+    frequent ones more often, but every label that has a document about as often as any: in batches
+    of documents a label whose documents have many others waits for its turn.
 
     Args:
         corpus: what to train on.
@@ -62,7 +62,8 @@ class LabelStage:
         )
         self.of_label = csr_array(corpus.labels.T)
         self.has_dropout = recipe.encoder.dropout > 0
-        self.drawn = np.zeros((3, max(corpus.label_count, corpus.documents)), np.int64)
+        count = label_draws(corpus.documents, corpus.label_count, corpus.labels.nnz)
+        self.drawn = np.zeros((3, count), np.int64)
 
     def steps(self) -> int:
         """Batches of an epoch; the last may be short."""
