@@ -177,8 +177,8 @@ def test_a_document_of_two_new_labels_votes_once_for_both(plus: Dexa) -> None:
     assert plus.model.frequency[24:].tolist() == [1, 2]
 
 
-def test_the_auxiliary_vector_of_the_nearest_cluster(plus: Dexa) -> None:
-    model = plus.model
+def test_the_auxiliary_vector_of_the_nearest_cluster(folders: dict[str, Path]) -> None:
+    model = opened(folders["dexa"]).model
     text = LABELS[7] + " a"
     near, none = (
         addition(model, [text], choice=Choice(auxiliary=chosen)).rows for chosen in (True, False)
@@ -205,6 +205,13 @@ def test_the_auxiliary_vector_of_the_nearest_cluster(plus: Dexa) -> None:
     assert near.vector_of_label.tolist() == [max(scores, key=lambda number: scores[number])]
     moved = vectors + model.bank.vectors[near.vector_of_label[0]]
     assert torch.allclose(near.dense[LABEL_SEARCH], moved / moved.norm(), atol=1e-6)
+
+
+def test_there_is_no_auxiliary_vector_where_the_recipe_has_none(plus: Dexa) -> None:
+    assert plus.model.bank.empty
+    rows = addition(plus.model, ["ivory valley"], choice=Choice(auxiliary=True)).rows
+    assert rows is not None
+    assert rows.vector_of_label.tolist() == [NO_VECTOR]
 
 
 def test_hidden_and_removed_labels_are_never_answered(folder: Path) -> None:
