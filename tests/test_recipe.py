@@ -70,7 +70,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "further.b": st.floats(0, 1),
     "encoder.activation": st.sampled_from(["relu", "gelu"]),
     "encoder.label_side": st.sampled_from(["text", "centroid"]),
-    "encoder_stage.task": st.sampled_from(["documents", "labels", "clusters"]),
+    "encoder_stage.task": st.just("documents"),
     "label_batches.frequency_power": st.floats(0, 2),
     "label_batches.ceiling": st.floats(0.1, 0.9),
     "label_batches.sharpness": st.floats(0.1, 9),
@@ -436,6 +436,14 @@ def test_the_rules_for_batches_of_labels() -> None:
     few = Size(documents=100, labels=800, pairs=10**8, width=None, titles=True)
     assert filled(few, **changes)["encoder_stage.warmup_steps"] == 100
     assert filled(few)["encoder_stage.warmup_steps"] == 50
+
+
+@pytest.mark.parametrize("task", ["labels", "clusters"])
+def test_auxiliary_vectors_are_for_batches_of_documents(task: str) -> None:
+    rules = filled(TITLES, encoder_stage__task=task)
+    assert (rules["auxiliary.shared_vectors"], rules["auxiliary.head_labels"]) == (0, 0)
+    with pytest.raises(RecipeError, match=f"shared_vectors for the task '{task}'"):
+        PUBLISHED.changed({"encoder_stage.task": task, "auxiliary.shared_vectors": 5})
 
 
 @pytest.mark.parametrize(

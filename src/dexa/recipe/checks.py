@@ -11,7 +11,7 @@ from dexa.recipe.reading import leaves
 from dexa.types import CLASSIFIERS, LABEL_SEARCH, NEIGHBOURS, RERANKER, SCORERS, SHORTLIST
 
 if TYPE_CHECKING:
-    from dexa.recipe.fields import EncoderChoice, EncoderStage, Recipe
+    from dexa.recipe.fields import EncoderChoice, Recipe
     from dexa.recipe.scoring_fields import FusionChoice
 
 _MAY_BE_ZERO = {
@@ -86,7 +86,7 @@ def check(recipe: Recipe) -> None:
         raise RecipeError(f"further.b is {recipe.further.b}", expected="a number from 0 to 1")
     _check_fusion(recipe.fusion)
     _check_encoder(recipe.encoder, recipe.fusion.scorers)
-    _check_encoder_stage(recipe.encoder_stage)
+    _check_encoder_stage(recipe)
     _check_classifiers(recipe)
 
 
@@ -135,14 +135,21 @@ def _check_encoder(choice: EncoderChoice, scorers: tuple[str, ...]) -> None:
         )
 
 
-def _check_encoder_stage(stage: EncoderStage) -> None:
-    """Refuse a loss that its task does not have."""
+def _check_encoder_stage(recipe: Recipe) -> None:
+    """Refuse a loss that its task does not have, and auxiliary vectors that nothing trains."""
+    stage = recipe.encoder_stage
     losses = _LOSSES[stage.task]
     if stage.loss is not None and stage.loss not in losses:
         raise RecipeError(
             f"encoder_stage.loss {stage.loss!r} for the task {stage.task!r}",
             expected=" or ".join(map(repr, losses)),
             do=f"set encoder_stage.loss={losses[0]}",
+        )
+    if stage.task != "documents" and recipe.auxiliary.shared_vectors:
+        raise RecipeError(
+            f"auxiliary.shared_vectors for the task {stage.task!r}",
+            expected="batches of documents, which train them",
+            do="set auxiliary.shared_vectors=0, auxiliary.head_labels=0",
         )
 
 

@@ -70,7 +70,7 @@ class AuxiliaryChoice:
         learning_rate: of the vectors, following the same schedule as the encoder's.
     """
 
-    shared_vectors: int | None = None  # a third of the labels, at most 65,536
+    shared_vectors: int | None = None  # a third of the labels, at most 65,536; 0 for other tasks
     head_labels: int | None = None  # a hundredth of the labels, at most 1,000
     initial_norm: float | None = None  # 0.15 beside a transformer, 0 beside a bag of tokens
     learning_rate: float | None = None  # 5e-4 beside a transformer, 1e-4 beside a bag of tokens

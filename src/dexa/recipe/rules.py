@@ -50,6 +50,8 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     last_batch = _or(second.batch_size, _batch_size(size.documents, 2_048))
     last_steps = size.documents / last_batch
     last_epochs = _or(second.epochs, _epochs(last_steps, 6 if bag else 20, 20, 230))
+    shared = min(65_536, math.ceil(size.labels / 3)) if first.task == "documents" else 0
+    shared = _or(recipe.auxiliary.shared_vectors, shared)
     return dataclasses.replace(
         recipe,
         encoder=_filled(
@@ -59,10 +61,8 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
         ),
         auxiliary=_filled(
             recipe.auxiliary,
-            shared_vectors=min(65_536, math.ceil(size.labels / 3)),
-            head_labels=0
-            if recipe.auxiliary.shared_vectors == 0
-            else min(1_000, size.labels // 100),
+            shared_vectors=shared,
+            head_labels=min(1_000, size.labels // 100) if shared else 0,
             initial_norm=0.0 if bag else 0.15,
             learning_rate=1e-4 if bag else 5e-4,
         ),
