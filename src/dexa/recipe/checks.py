@@ -32,12 +32,12 @@ _MAY_BE_ZERO = {
     *("shortlist_every", "probes"),
 }
 
-_LOSSES = {
+LOSSES = {
     "documents": ("triplet", "softmax"),
     "labels": ("likelihood", "softmax"),
     "clusters": ("bce",),
 }
-"""Those of each task of the encoder stage."""
+"""Those of each task of the encoder stage, the first by default."""
 
 _VECTOR_FILES = (".npy", ".vec", ".vec.gz")
 
@@ -138,7 +138,7 @@ def _check_encoder(choice: EncoderChoice, scorers: tuple[str, ...]) -> None:
 def _check_encoder_stage(recipe: Recipe) -> None:
     """Refuse a loss that its task does not have, and auxiliary vectors that nothing trains."""
     stage = recipe.encoder_stage
-    losses = _LOSSES[stage.task]
+    losses = LOSSES[stage.task]
     if stage.loss is not None and stage.loss not in losses:
         raise RecipeError(
             f"encoder_stage.loss {stage.loss!r} for the task {stage.task!r}",

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from dexa.recipe.checks import LOSSES
 from dexa.recipe.fields import Recipe
 
 
@@ -28,9 +29,6 @@ class Size:
     width: int | None
     titles: bool
 
-
-DEFAULT_LOSSES = {"documents": "triplet", "labels": "likelihood", "clusters": "bce"}
-"""Of the tasks of the encoder stage."""
 
 _ENCODER_CURRICULUM = (10, 25, 50, 75, 100, 125, 150, 200)
 _PUBLISHED_EPOCHS = 300
@@ -72,7 +70,7 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             batch_size=batch,
             learning_rate=_learning_rate(size.width),
             warmup_steps=min(100, math.ceil(epochs * drawn / batch / 10)),
-            loss=DEFAULT_LOSSES[first.task],
+            loss=LOSSES[first.task][0],
             temperature=0.07 if first.loss == "softmax" else 0.1,
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),

@@ -97,13 +97,11 @@ class LabelStage:
         sides = [self.corpus.documents + labels, first, second][: 3 if mixed else 2]
         vectors, give_gradient = self._encode(np.concatenate(sides))
         texts, documents, *others = vectors.chunk(len(sides))
-        columns, of_rows = send(first, self.device), send(labels, self.device)
-        right, known = (are_pairs(pairs, of_rows, columns) for pairs in (self.truth, self.known))
-        loss = self._compared(texts @ documents.T, right, known)
+        loss_of = self._loss_of(send(labels, self.device), send(first, self.device))
+        loss = loss_of(texts @ documents.T)
         for other in others:
             sums = F.normalize(documents + other, dim=1)
-            of_sums = self._compared(sums @ documents.T, right, known)
-            loss = (1 - mixed) * loss + mixed * of_sums
+            loss = (1 - mixed) * loss + mixed * loss_of(sums @ documents.T)
         return loss, give_gradient
 
     def _encode(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, Callable[[], None]]:
@@ -115,18 +113,24 @@ class LabelStage:
         encode = functools.partial(self.tuned.encode, self.corpus.texts)
         return encode_in_pieces(encode, pieces, draws=self.has_dropout)
 
-    def _compared(
-        self, similarity: torch.Tensor, right: torch.Tensor, known: torch.Tensor
-    ) -> torch.Tensor:
-        """The loss of the similarities of labels and documents, ``[B, B]``, pairs in order."""
+    def _loss_of(
+        self, labels: torch.Tensor, documents: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The loss as a function of the similarities ``[B, B]`` of labels and documents drawn."""
+        known = are_pairs(self.known, labels, documents)
         if self.options.loss == "softmax":
             assert self.options.temperature is not None
-            drawn = torch.arange(len(similarity), device=similarity.device)
-            return decoupled_softmax(similarity, drawn, known, temperature=self.options.temperature)
-        return hardest_likelihood(
-            similarity,
-            right,
-            known,
+            drawn = torch.arange(len(labels), device=labels.device)
+            return functools.partial(
+                decoupled_softmax,
+                positives=drawn,
+                known=known,
+                temperature=self.options.temperature,
+            )
+        return functools.partial(
+            hardest_likelihood,
+            positives=are_pairs(self.truth, labels, documents),
+            known=known,
             ceiling=self.batches.ceiling,
             sharpness=self.batches.sharpness,
             negatives=self.batches.negatives,
