@@ -37,9 +37,11 @@ from dexa.index import ExactIndex
 from dexa.model import Scorers
 from dexa.recipe import Recipe, Size, completed
 from dexa.tokens import TokenArray, offsets_of
-from dexa.training import classifier_stage, encoder_stage, recording
+from dexa.training import classifier_stage, encoder_stage, recording, tuning
 from dexa.training.corpus import Corpus, make_corpus
 from dexa.training.devices import precision
+from dexa.training.encoder_stage import EncoderStage
+from dexa.training.label_stage import LabelStage
 from dexa.training.validation import fit_fusion
 
 CUDA = torch.device("cuda")
@@ -117,8 +119,10 @@ class Setting:
     corpus: Corpus
     test: TokenArray
 
-    def stage(self) -> encoder_stage.EncoderStage:
+    def stage(self) -> EncoderStage | LabelStage:
         """The encoder stage at its start."""
+        if self.recipe.encoder_stage.task == "labels":
+            return LabelStage(self.corpus, self.encoder, self.recipe, 0)
         with precision(CUDA):
             vectors = encode(self.encoder, self.corpus.label_tokens())
         choice = self.recipe.auxiliary
@@ -130,10 +134,10 @@ class Setting:
             norm=choice.initial_norm or 0.0,
             seed=0,
         )
-        return encoder_stage.EncoderStage(self.corpus, self.encoder, bank, self.recipe, 0)
+        return EncoderStage(self.corpus, self.encoder, bank, self.recipe, 0)
 
 
-def setting(name: str, fields: str, **changes: object) -> Setting:
+def setting(name: str, fields: str, base: str = "dexa", **changes: object) -> Setting:
     """The bundled data set, ready to be trained on."""
     dataset = load_dataset(DATA, fields=FIELDS[fields])
     assert dataset.train is not None
@@ -147,7 +151,8 @@ def setting(name: str, fields: str, **changes: object) -> Setting:
         width=encoder.dimension,
         titles=fields == "titles",
     )
-    recipe = completed(recipes.dexa().changed({"encoder.name": name, **changes}), size)
+    chosen = getattr(recipes, base)().changed({"encoder.name": name, **changes})
+    recipe = completed(chosen, size)
     corpus = make_corpus(
         encoder.tokenizer(dataset.train.texts or []),
         encoder.tokenizer(dataset.label_texts),
@@ -185,29 +190,38 @@ def encoder_rows(bench: Bench, part: str, made: Setting) -> None:
     stage = made.stage()
     first, *rest = epochs(stage)
     seconds = statistics.median(rest[2:])
-    labels = sum(len(b.labels[b.labels >= 0]) for b in batches_of(stage))
-    mean_label = made.corpus.texts.lengths[made.corpus.documents :].mean()
-    documents = made.corpus.texts.lengths[: made.corpus.documents]
-    flops = model_flops(made.encoder, documents) * (1 + labels * mean_label / documents.sum())
+    lengths = encoded_lengths(stage)
+    flops = model_flops(made.encoder, lengths)
+    by_labels = isinstance(stage, LabelStage)
+    drawn = stage.drawn.shape[1] if by_labels else made.corpus.documents
     bench.row(
         part,
-        documents_s=made.corpus.documents / seconds,
+        documents_s=drawn / seconds,
         epoch_s=seconds,
         first_epoch_s=first,
-        tokens=int(documents.sum() + labels * mean_label),
+        tokens=int(lengths.sum()),
         model_tflops=flops / seconds / 1e12,
         of_matmul=flops / seconds / bench.matmul,
         peak_gib=torch.cuda.max_memory_allocated() / 2**30,
     )
 
 
-def batches_of(stage: encoder_stage.EncoderStage) -> list:
-    return [stage.batches.of(EPOCHS - 1, s, stage.order) for s in range(stage.steps())]
+def encoded_lengths(stage: EncoderStage | LabelStage) -> np.ndarray:
+    """Tokens of each text that the last epoch encoded."""
+    steps = range(stage.steps())
+    if isinstance(stage, LabelStage):
+        batches = [stage.made.of(EPOCHS - 1, s, stage.drawn[:2]) for s in steps]
+    else:
+        batches = [stage.batches.of(EPOCHS - 1, s, stage.order) for s in steps]
+    return np.concatenate([piece.counts.cpu().numpy() for b in batches for piece in b.texts])
 
 
 def encoder(bench: Bench) -> None:
-    encoder_rows(bench, "encoder stage, titles, MiniLM", setting(bench.minilm, "titles"))
-    encoder_rows(bench, "encoder stage, full text, MiniLM", setting(bench.minilm, "full"))
+    """Batches of documents, as `dexa` takes them, and of labels, as `dexa-plus` does."""
+    for recipe, kind in (("dexa", "encoder stage"), ("dexa_plus", "batches of labels")):
+        for fields, text in (("titles", "titles"), ("full", "full text")):
+            made = setting(bench.minilm, fields, recipe)
+            encoder_rows(bench, f"{kind}, {text}, MiniLM", made)
 
 
 def distilbert(bench: Bench) -> None:
@@ -375,9 +389,8 @@ def exactness(bench: Bench) -> None:
     for name in ("bf16, recorded", "float32, not recorded"):
         with contextlib.ExitStack() as stack:
             if name.startswith("float32"):
-                for module in (encoder_stage,):
-                    stack.enter_context(replaced(module, "precision", plainly))
-                    stack.enter_context(replaced(module, "tensor_cores", plainly))
+                stack.enter_context(replaced(tuning, "precision", plainly))
+                stack.enter_context(replaced(encoder_stage, "tensor_cores", plainly))
                 stack.enter_context(replaced(recording, "_SEEN_BEFORE", 1 << 30))
             for seed in (1, 2):
                 made = setting(bench.minilm, "titles", **{"encoder_stage.epochs": 10})
@@ -477,7 +490,7 @@ def encoder_memory(bench: Bench, count: int, corpus: Corpus) -> None:
     vectors = recipe.auxiliary.shared_vectors or 1
     shares = np.random.default_rng(0).integers(0, vectors, count)
     bank = AuxiliaryBank(torch.randn(vectors, 384, device=CUDA) * 0.01, shares)
-    steps_memory(bench, f"{count:,} labels, encoder stage", encoder_stage.EncoderStage(
+    steps_memory(bench, f"{count:,} labels, encoder stage", EncoderStage(
         corpus, model, bank, recipe, 0
     ))  # fmt: skip
 

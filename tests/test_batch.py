@@ -10,14 +10,15 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from dexa import negatives
 from dexa.auxiliary import AuxiliaryBank
 from dexa.encoders import TextEncoder, open_encoder
 from dexa.negatives import mask
 from dexa.recipe import EncoderStage as Options
 from dexa.tokens import TokenArray, TokenGroups, offsets_of
+from dexa.training import planning
 from dexa.training.batch import BatchMaker
 from dexa.training.corpus import Corpus, make_corpus
+from dexa.training.label_batch import LabelBatchMaker
 from dexa.types import TokenBatch
 
 DOCUMENTS, LABELS, VECTORS = 23, 12, 5
@@ -81,7 +82,7 @@ def test_batches_against_loops(
 ) -> None:  # fmt: skip
     if budget and not encoder.has_budgets:
         pytest.skip("a bag has no budgets")
-    monkeypatch.setattr(negatives, "_BATCHES_AT_ONCE", at_once)
+    monkeypatch.setattr(planning, "_BATCHES_AT_ONCE", at_once)
     bank, size = bank_of(VECTORS), 7
     options = Options(batch_size=size, texts_at_once=piece)
     maker = BatchMaker(corpus, encoder, bank, options, budget=budget, seed=5)
@@ -156,6 +157,77 @@ def test_full_batches_with_a_budget_have_one_shape(corpus: Corpus, tiny_encoder:
         order = np.random.default_rng(epoch).permutation(DOCUMENTS)
         for step in range(3):
             batch = maker.of(epoch, step, order)
+            (groups,) = batch.texts
+            parts = list((vars(batch) | vars(groups)).values())
+            shapes.add(tuple(p.shape for p in parts if isinstance(p, torch.Tensor)))
+    assert len(shapes) == 1
+
+
+# batches of labels
+
+
+def some_drawn(corpus: Corpus, sides: int, epoch: int) -> np.ndarray:
+    """As many labels as there are documents, each with documents of its own."""
+    draw = np.random.default_rng([epoch, 7])
+    places = draw.integers(0, corpus.labels.nnz, DOCUMENTS)
+    documents, labels = corpus.labels.tocoo().coords
+    of_label = corpus.labels.T.tocsr()
+    second = [draw.choice(of_label[[j]].indices) for j in labels[places]]
+    return np.stack([labels[places], documents[places], np.array(second)])[:sides].astype(np.int64)
+
+
+@pytest.mark.parametrize("piece", [0, 1, 4, 100])
+@pytest.mark.parametrize("loss", ["likelihood", "softmax"])
+@pytest.mark.parametrize("sides", [2, 3])
+@pytest.mark.parametrize("budget", [False, True])
+def test_batches_of_labels_against_loops(
+    corpus: Corpus, encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch, piece: int, loss: str,
+    sides: int, budget: bool,
+) -> None:  # fmt: skip
+    if budget and not encoder.has_budgets:
+        pytest.skip("a bag has no budgets")
+    monkeypatch.setattr(planning, "_BATCHES_AT_ONCE", 2)
+    size = 7
+    options = Options(task="labels", batch_size=size, texts_at_once=piece, loss=loss)
+    maker = LabelBatchMaker(corpus, encoder, options, budget=budget)
+    truth, known = corpus.labels.toarray().T > 0, corpus.known.toarray().T > 0
+    assert (truth != known).any()
+    for epoch in range(2):
+        drawn = some_drawn(corpus, sides, epoch)
+        for step in range(4):
+            batch = maker.of(epoch, step, drawn)
+            labels, documents, *others = drawn[:, step * size : (step + 1) * size].tolist()
+            texts = [t for part in batch.texts for t in texts_in(part)]
+            assert [len(texts_in(part)) for part in batch.texts[:-1]] == [piece or len(texts)] * (
+                len(batch.texts) - 1
+            )
+            real = [t for t in texts if t]
+            assert texts == real + [[]] * (len(texts) - len(real))
+            assert len({tuple(t) for t in real}) == len(real)  # each once
+            assert budget or texts == real
+
+            expected = [[text(j, 100) for j in labels]]
+            expected += [[text(d, 0) for d in side] for side in (documents, *others)]
+            assert [[texts[place] for place in side] for side in batch.which.tolist()] == expected
+            assert {tuple(t) for side in expected for t in side} == {tuple(t) for t in real}
+
+            count = len(labels)
+            found = mask(batch.known, count, count).tolist()
+            assert found == known[np.ix_(labels, documents)].tolist()
+            assert (batch.true is None) == (loss == "softmax")
+            if batch.true is not None:
+                found = mask(batch.true, count, count).tolist()
+                assert found == truth[np.ix_(labels, documents)].tolist()
+
+
+def test_full_batches_of_labels_have_one_shape(corpus: Corpus, tiny_encoder: Path) -> None:
+    encoder = open_encoder(str(tiny_encoder), max_length=12)
+    options = Options(task="labels", batch_size=7, loss="likelihood")
+    maker = LabelBatchMaker(corpus, encoder, options, budget=True)
+    shapes = set()
+    for epoch in range(3):
+        for step in range(3):
+            batch = maker.of(epoch, step, some_drawn(corpus, 3, epoch))
             (groups,) = batch.texts
             parts = list((vars(batch) | vars(groups)).values())
             shapes.add(tuple(p.shape for p in parts if isinstance(p, torch.Tensor)))

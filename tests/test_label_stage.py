@@ -13,8 +13,10 @@ from scipy.sparse import csr_array, hstack
 from dexa import Dataset
 from dexa.encoders import open_encoder
 from dexa.recipe import Recipe
+from dexa.tokens import TokenGroups
 from dexa.training.corpus import Corpus, make_corpus
 from dexa.training.label_stage import LabelStage
+from dexa.types import TokenBatch
 from tiny_models import tiny_recipe
 
 CPU = torch.device("cpu")
@@ -156,13 +158,13 @@ def test_a_piece_sees_the_same_dropout_both_times(
         corpus, tiny_encoder, "transformer", dropout=0.5, encoder_stage__texts_at_once=5
     )
     seen: list[torch.Tensor] = []
-    encode = stage.tuned.encode
+    encode = stage.tuned._encode
 
-    def spy(*arguments: object) -> torch.Tensor:
-        seen.append(encode(*arguments))  # type: ignore[arg-type]
+    def spy(batch: TokenBatch | TokenGroups) -> torch.Tensor:
+        seen.append(encode(batch))
         return seen[-1]
 
-    monkeypatch.setattr(stage.tuned, "encode", spy)
+    monkeypatch.setattr(stage.tuned, "_encode", spy)
     stage.begin(0)
     assert stage.step(0, 0).isfinite()
     half = len(seen) // 2

@@ -24,7 +24,7 @@ from dexa.training.checkpoints import Checkpoints
 from dexa.training.classifier_stage import ClassifierStage
 from dexa.training.compared import WithAll, WithShortlist, are_known, some_positives
 from dexa.training.encoder_stage import EncoderStage
-from dexa.training.label_stage import LabelStage, are_pairs
+from dexa.training.label_stage import LabelStage
 from dexa.training.shortlist_stage import ShortlistStage
 from dexa.training.surrogate_stage import SurrogateStage, prior_logits
 from tiny import write_dataset
@@ -73,15 +73,6 @@ def test_labels_are_drawn_by_a_power_of_their_frequency() -> None:
     for label, first, second in drawn.T[:500]:
         assert dense[label, first] == dense[label, second] == 1
     assert (drawn[1] != drawn[2]).any()
-
-
-def test_which_labels_and_documents_are_pairs() -> None:
-    matrix = labels_of(12, 7)
-    labels, documents = torch.tensor([3, 0, 3, 6]), torch.tensor([2, 2, 11, 5, 0])
-    found, dense = are_pairs(pairs(matrix), labels, documents), matrix.toarray()
-    for i, label in enumerate(labels):
-        for j, document in enumerate(documents):
-            assert bool(found[i, j]) == bool(dense[document, label])
 
 
 def test_some_positives_of_each_document() -> None:

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from dexa import negatives
-from dexa.negatives import BatchPlan, Distinct, PairList, Pairs, Plans, mask
+from dexa.negatives import BatchPlan, Distinct, PairList, Pairs, mask, pairs_within
 from dexa.tokens import round_number
 
 CPU = torch.device("cpu")
@@ -188,53 +187,36 @@ def test_a_mask_of_no_cells_and_of_those_behind_the_last() -> None:
     assert mask(torch.tensor([0]), 1, 0).shape == (1, 0)
 
 
-# plans of epochs
+# pairs within batches of labels and documents
 
 
-@pytest.mark.parametrize("budget", [False, True])
-def test_the_plans_of_an_epoch_are_made_some_batches_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, budget: bool
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    count=st.integers(1, 12),
+    batch_size=st.integers(1, 13),
+    share=st.sampled_from([0.0, 0.1, 0.4, 1.0]),
+    budget=st.booleans(),
+)
+def test_pairs_within_batches_against_loops(
+    seed: int, count: int, batch_size: int, share: float, budget: bool
 ) -> None:
-    monkeypatch.setattr(negatives, "_BATCHES_AT_ONCE", 2)
-    draw = np.random.default_rng(1)
-    truth = random_pairs(draw, 23, 9, 0.3)
-    truth[:, 0] = 1
-    known = np.maximum(truth, random_pairs(draw, 23, 9, 0.1))
-    of_truth = Pairs(csr_array(truth), CPU)
-    asked: list[tuple[int, list[int]]] = []
-
-    def choose(epoch: int, documents: torch.Tensor) -> PairList:
-        asked.append((epoch, documents.tolist()))
-        return of_truth.of(documents)
-
-    plans = Plans(Pairs(csr_array(known), CPU), 5, choose, budget=budget)
-    orders = [draw.permutation(23) for _ in range(2)]
-    for epoch, order in enumerate(orders):
-        for step in range(5):
-            plan, number = plans.of(epoch, step, order, CPU)
-            first = 10 * (step // 2)
-            assert number == step % 2
-            assert plan.rows(number).tolist() == order[5 * step : 5 * step + 5].tolist()
-            check(plan, order[first : first + 10], truth, known)
-    assert asked == [
-        (epoch, order[first : first + 10].tolist())
-        for epoch, order in enumerate(orders)
-        for first in (0, 10, 20)
-    ]
-
-
-def test_a_run_may_begin_anywhere_in_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resumed run does; its batches are those of a run that began at the start."""
-    monkeypatch.setattr(negatives, "_BATCHES_AT_ONCE", 2)
-    truth = np.eye(12, dtype=np.float32)
-    pairs, order = Pairs(csr_array(truth), CPU), np.random.default_rng(0).permutation(12)
-
-    def made() -> Plans:
-        return Plans(pairs, 3, lambda _, documents: pairs.of(documents), budget=False)
-
-    whole = made()
-    for step in range(4):
-        expected, _ = whole.of(0, step, order, CPU)
-        plan, number = made().of(0, step, order, CPU)
-        assert plan.labels(number).tolist() == expected.labels(number).tolist()
-        assert plan.known(number).tolist() == expected.known(number).tolist()
+    """Labels and documents that come more than once, and pairs of other batches."""
+    draw = np.random.default_rng(seed)
+    matrix = random_pairs(draw, 6, 5, share)
+    labels, documents = draw.integers(0, 5, count), draw.integers(0, 6, count)
+    found = pairs_within(
+        Pairs(csr_array(matrix), CPU),
+        torch.from_numpy(labels),
+        torch.from_numpy(documents),
+        batch_size,
+        budget=budget,
+    )
+    batches = range(-(-count // batch_size))
+    for b in batches:
+        some = slice(b * batch_size, (b + 1) * batch_size)
+        rows, columns = labels[some], documents[some]
+        expected = [[bool(matrix[document, label]) for document in columns] for label in rows]
+        assert mask(found.of(b), len(rows), len(rows)).tolist() == expected
+    if budget:  # all batches have one shape
+        assert len({len(found.of(b)) for b in batches}) == 1

@@ -19,6 +19,7 @@ from dexa.training.classifier_stage import ClassifierStage
 from dexa.training.corpus import Corpus, make_corpus
 from dexa.training.devices import precision
 from dexa.training.encoder_stage import EncoderStage
+from dexa.training.label_stage import LabelStage
 from dexa.training.recording import Recorded
 from tiny import write_encoder
 from tiny_models import tiny_recipe
@@ -26,6 +27,7 @@ from tiny_models import tiny_recipe
 pytestmark = pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 
 CUDA = torch.device("cuda")
+Stage = EncoderStage | LabelStage | ClassifierStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +184,22 @@ def classifier_stage(corpus: Corpus, folder: Path, place: str, moments: str) -> 
     return ClassifierStage(corpus, documents, labels, options, seed=3, device=CUDA)
 
 
-def losses_of(stage: EncoderStage | ClassifierStage, epochs: int) -> list[float]:
+def label_stage(
+    corpus: Corpus, folder: Path, loss: str, mixed: float = 0.0, dropout: float = 0.0
+) -> LabelStage:
+    encoder = open_encoder(str(folder), max_length=14, dropout=dropout).to(CUDA)
+    changes = {
+        "encoder.dropout": dropout,
+        "encoder_stage.epochs": 20,
+        "encoder_stage.learning_rate": 1e-3,
+        "encoder_stage.loss": loss,
+        "label_batches.mixed": mixed,
+    }
+    recipe = tiny_recipe(folder, name="dexa_plus").changed(changes)
+    return LabelStage(corpus, encoder, recipe, seed=3)
+
+
+def losses_of(stage: Stage, epochs: int) -> list[float]:
     found = []
     for epoch in range(epochs):
         stage.begin(epoch)
@@ -190,7 +207,7 @@ def losses_of(stage: EncoderStage | ClassifierStage, epochs: int) -> list[float]
     return torch.stack(found).tolist()
 
 
-def never_waits(stage: EncoderStage | ClassifierStage) -> None:
+def never_waits(stage: Stage) -> None:
     """After two epochs the shape of full batches is known, and one batch makes the plan."""
     losses_of(stage, 2)
     stage.begin(2)
@@ -220,6 +237,19 @@ def test_a_step_in_pieces_never_waits(
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("loss", "mixed", "dropout"),
+    [("softmax", 0.0, 0.0), ("softmax", 0.0, 0.3), ("likelihood", 0.3, 0.0)],
+)
+def test_a_steady_step_on_a_batch_of_labels_never_waits(
+    corpus: Corpus, encoder_folder: Path, no_waiting: None, loss: str, mixed: float, dropout: float
+) -> None:
+    stage = label_stage(corpus, encoder_folder, loss, mixed, dropout)
+    never_waits(stage)
+    assert stage.recorded._graphs
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("moments", ["float32", "bfloat16"])
 @pytest.mark.parametrize("place", ["device", "labels on host", "all on host"])
 def test_a_steady_step_of_the_classifier_stage_never_waits(
@@ -239,6 +269,27 @@ def test_recorded_steps_of_the_encoder_stage_are_those_in_python(
     assert recorded.recorded._graphs
     monkeypatch.setattr(recording, "_SEEN_BEFORE", 10**9)
     eager = encoder_stage(corpus, encoder_folder)
+    assert losses == pytest.approx(losses_of(eager, 5), rel=0.05, abs=5e-3)
+    assert not eager.recorded._graphs
+    with precision(CUDA):
+        vectors = [encode(stage.encoder, corpus.label_tokens()) for stage in (recorded, eager)]
+    assert (vectors[0] * vectors[1]).sum(dim=1).mean() > 0.99
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("loss", "mixed"), [("softmax", 0.0), ("likelihood", 0.3)])
+def test_recorded_steps_on_batches_of_labels_are_those_in_python(
+    corpus: Corpus,
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    loss: str,
+    mixed: float,
+) -> None:
+    recorded = label_stage(corpus, encoder_folder, loss, mixed)
+    losses = losses_of(recorded, 5)
+    assert recorded.recorded._graphs
+    monkeypatch.setattr(recording, "_SEEN_BEFORE", 10**9)
+    eager = label_stage(corpus, encoder_folder, loss, mixed)
     assert losses == pytest.approx(losses_of(eager, 5), rel=0.05, abs=5e-3)
     assert not eager.recorded._graphs
     with precision(CUDA):

@@ -389,7 +389,7 @@ def test_draws_for_dropout_depend_on_the_place_alone(corpus, tiny_encoder, monke
     def draws(places: list[tuple[int, int]]) -> list[torch.Tensor]:
         stage = classifier_stage(corpus, tiny_encoder)
         seen: list[torch.Tensor] = []
-        monkeypatch.setattr(stage, "recorded", lambda _, batch: seen.append(batch.draws))
+        monkeypatch.setattr(stage, "_train", lambda batch: seen.append(batch.draws))
         stage.begin(0)
         for place in places:
             torch.rand(3)
@@ -411,7 +411,7 @@ def test_dropout_leaves_what_is_drawn_at_least_as_high(
     """The loss of vectors without the dropped elements, scaled to unit length again."""
     stage = classifier_stage(corpus, tiny_encoder, classifier_stage__dropout=dropout)
     train, seen = stage._train, []
-    monkeypatch.setattr(stage, "recorded", lambda _, batch: seen.append(batch) or train(batch))
+    monkeypatch.setattr(stage, "_train", lambda batch: seen.append(batch) or train(batch))
     stage.begin(0)
     before = stage.weights.clone()
     loss = stage.step(0, 1)
@@ -509,13 +509,13 @@ def test_a_run_in_pieces_is_a_run(corpus, tiny_encoder, kind: str) -> None:
 def test_a_piece_sees_the_same_dropout_both_times(corpus, tiny_encoder, monkeypatch) -> None:
     stage = either_stage(corpus, tiny_encoder, "transformer", 0.5, encoder_stage__texts_at_once=5)
     seen: list[torch.Tensor] = []
-    encode_piece = stage._encode_piece
+    encode_piece = stage.tuned._encode
 
     def spy(*arguments: Any) -> torch.Tensor:
         seen.append(encode_piece(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(stage, "_encode_piece", spy)
+    monkeypatch.setattr(stage.tuned, "_encode", spy)
     stage.begin(0)
     assert stage.step(0, 0).isfinite()
     half = len(seen) // 2

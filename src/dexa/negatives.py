@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -14,14 +13,23 @@ from scipy.sparse import csr_array
 from dexa.kernels import send
 from dexa.tokens import round_number
 
-_BATCHES_AT_ONCE = 64
-
 
 class PairList(NamedTuple):
     """Pairs, an entry each: the place of the document among some, and the label; int64 both."""
 
     places: torch.Tensor
     labels: torch.Tensor
+
+
+class Cells(NamedTuple):
+    """Cells of the masks of consecutive batches, int64, and where each batch starts."""
+
+    cells: torch.Tensor
+    edges: list[int]
+
+    def of(self, batch: int) -> torch.Tensor:
+        """Those of a batch, for `mask`."""
+        return self.cells[self.edges[batch] : self.edges[batch + 1]]
 
 
 class Pairs:
@@ -40,10 +48,7 @@ class Pairs:
     def of(self, documents: torch.Tensor) -> PairList:
         """The pairs of documents ``[n]``, in their order; a document may come more than once."""
         starts = self._starts[documents]
-        counts = self._starts[documents + 1] - starts
-        places = torch.arange(len(documents), device=documents.device).repeat_interleave(counts)
-        shift = starts - (counts.cumsum(0) - counts)
-        entries = torch.arange(len(places), device=documents.device) + shift[places]
+        places, entries = _ranges(starts, self._starts[documents + 1] - starts)
         return PairList(places, self._labels[entries].long())
 
 
@@ -119,8 +124,7 @@ class BatchPlan:
         self.count = -(-len(documents) // batch_size)
         batches = chosen.places // batch_size
         self.distinct = Distinct(batches, chosen.labels, self.count, budget=budget)
-        self._chosen, self._chosen_edges = self._cells(chosen, budget)
-        self._known, self._known_edges = self._cells(known, budget)
+        self._chosen, self._known = self._cells(chosen, budget), self._cells(known, budget)
 
     def rows(self, batch: int) -> torch.Tensor:
         """The documents of a batch, int64 ``[B]``."""
@@ -137,24 +141,72 @@ class BatchPlan:
 
     def chosen(self, batch: int) -> torch.Tensor:
         """Cells of the chosen pairs of a batch, for `mask`, in the order of its documents."""
-        return self._chosen[self._chosen_edges[batch] : self._chosen_edges[batch + 1]]
+        return self._chosen.of(batch)
 
     def known(self, batch: int) -> torch.Tensor:
         """Cells of the known pairs of a batch, for `mask`."""
-        return self._known[self._known_edges[batch] : self._known_edges[batch + 1]]
+        return self._known.of(batch)
 
-    def _cells(self, pairs: PairList, budget: bool) -> tuple[torch.Tensor, list[int]]:
-        """Where pairs lie in the ``[B · U]`` of their batches, and where batches start."""
+    def _cells(self, pairs: PairList, budget: bool) -> Cells:
+        """Where pairs lie in the ``[B · U]`` of their batches."""
         batches = pairs.places // self.batch_size
         columns, there = self.distinct.columns(batches, pairs.labels)
         batches, places, columns = batches[there], pairs.places[there], columns[there]
         device = batches.device
         widths = send(np.diff(self.distinct.edges).astype(np.int64), device)
         cells = places % self.batch_size * widths[batches] + columns
-        sizes = torch.full((self.count,), self.batch_size, device=device)
-        sizes[-1:] = len(self.documents) - (self.count - 1) * self.batch_size
-        # cells that fill up cost next to nothing, and each number of them one more recording
-        return _by_batch(cells, batches, sizes * widths, budget=budget, alike=True)
+        sizes = _sizes(len(self.documents), self.batch_size, device)
+        return _cells_by_batch(cells, batches, sizes * widths, budget=budget)
+
+
+def pairs_within(
+    pairs: Pairs,
+    labels: torch.Tensor,
+    documents: torch.Tensor,
+    batch_size: int,
+    *,
+    budget: bool,
+) -> Cells:
+    """Which labels of a batch are labels of which of its documents.
+
+    Args:
+        pairs: of documents and labels.
+        labels: int64 ``[n]``, the rows of batches, in the order in which they are cut into batches.
+        documents: int64 ``[n]``, their columns. Labels and documents may come more than once.
+        batch_size: rows and columns of a batch; the last may have fewer.
+        budget: whether the cells of a batch are filled up to a round number.
+    """
+    sizes = _sizes(len(labels), batch_size, labels.device)
+    batches = torch.arange(len(labels), device=labels.device) // batch_size
+    keys, order = (batches * pairs.label_count + labels).sort(stable=True)
+    found = pairs.of(documents)
+    asked = batches[found.places] * pairs.label_count + found.labels
+    first = torch.searchsorted(keys, asked)
+    which, entries = _ranges(first, torch.searchsorted(keys, asked, right=True) - first)
+    places = found.places[which]
+    cells = order[entries] % batch_size * sizes[batches[places]] + places % batch_size
+    return _cells_by_batch(cells, batches[places], sizes**2, budget=budget)
+
+
+def _ranges(starts: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The numbers from some starts on, so many of each, and before them which start each is of."""
+    which = torch.arange(len(starts), device=starts.device).repeat_interleave(counts)
+    shift = starts - (counts.cumsum(0) - counts)
+    return which, torch.arange(len(which), device=starts.device) + shift[which]
+
+
+def _sizes(count: int, batch_size: int, device: torch.device) -> torch.Tensor:
+    """How many of some rows each batch has."""
+    edges = torch.arange(0, count + batch_size, batch_size, device=device).clamp(max=count)
+    return edges.diff()
+
+
+def _cells_by_batch(
+    cells: torch.Tensor, batches: torch.Tensor, ends: torch.Tensor, *, budget: bool
+) -> Cells:
+    """Cells of batches, filled up with the one behind the last of each."""
+    # cells that fill up cost next to nothing, and each number of them one more recording
+    return Cells(*_by_batch(cells, batches, ends, budget=budget, alike=True))
 
 
 def _by_batch(
@@ -186,57 +238,9 @@ def _by_batch(
 
 
 def mask(cells: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """Whether row i and column j are one of some cells of a `BatchPlan`, bool ``[rows, columns]``.
+    """Whether row i and column j are one of some cells, bool ``[rows, columns]``.
 
     A cell behind the last, which fills up, is none of them.
     """
     flat = torch.zeros(rows * columns + 1, dtype=torch.bool, device=cells.device)
     return flat.index_fill_(0, cells, True)[:-1].view(rows, columns)
-
-
-class Plans:
-    """The plans of an epoch's batches, some dozens of batches at a time.
-
-    Args:
-        known: all pairs that are no negatives.
-        batch_size: documents of a batch.
-        choose: gives documents their chosen pairs; takes the epoch and documents on the device.
-        budget: as for `BatchPlan`.
-    """
-
-    def __init__(
-        self,
-        known: Pairs,
-        batch_size: int,
-        choose: Callable[[int, torch.Tensor], PairList],
-        *,
-        budget: bool,
-    ) -> None:
-        self._known, self._batch_size, self._choose = known, batch_size, choose
-        self._budget = budget
-        self._made: tuple[int, int, BatchPlan] | None = None
-
-    def of(
-        self, epoch: int, step: int, order: NDArray[np.int64], device: torch.device
-    ) -> tuple[BatchPlan, int]:
-        """The plan in which a step of an epoch lies, and its number there.
-
-        Args:
-            epoch: of which `order` is.
-            step: of the epoch.
-            order: all documents of the epoch.
-            device: of the plan.
-        """
-        block, batch = divmod(step, _BATCHES_AT_ONCE)
-        if self._made is None or self._made[:2] != (epoch, block):
-            size = _BATCHES_AT_ONCE * self._batch_size
-            documents = send(order[block * size : (block + 1) * size], device)
-            plan = BatchPlan(
-                documents,
-                self._choose(epoch, documents),
-                self._known.of(documents),
-                self._batch_size,
-                budget=self._budget,
-            )
-            self._made = (epoch, block, plan)
-        return self._made[2], batch

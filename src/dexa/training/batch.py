@@ -1,9 +1,7 @@
-"""The batches of the encoder stage, planned some dozens at a time on the device."""
+"""Batches of documents for the encoder stage, planned some dozens at a time on the device."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +13,11 @@ from dexa.auxiliary import AuxiliaryBank
 from dexa.batches import epoch_random, sample_positives
 from dexa.encoders import TextEncoder
 from dexa.kernels import send
-from dexa.negatives import BatchPlan, Distinct, PairList, Pairs, Plans
+from dexa.negatives import BatchPlan, Distinct, PairList, Pairs
 from dexa.recipe import EncoderStage as Options
-from dexa.tokens import TokenGroups
 from dexa.training.corpus import Corpus
-from dexa.types import TokenBatch
-
-Pieces = tuple[TokenBatch | TokenGroups, ...]
+from dexa.training.planning import Planned
+from dexa.training.tuning import Pieces, pieces_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,30 +69,31 @@ class BatchMaker:
         self._corpus, self._encoder = corpus, encoder
         self._size, self._piece = options.batch_size, options.texts_at_once
         self._budget = budget
-        self._device = corpus.texts.ids.device
-        known = Pairs(corpus.known, self._device)
-        # of no method: a cycle would keep all of this beyond the stage
-        weights = _weights(corpus, options.rarity)
-        draw = functools.partial(drawn, corpus.labels, weights, seed)
-        self._plans = Plans(known, self._size, draw, budget=budget)
+        device = corpus.texts.ids.device
+        self._known = Pairs(corpus.known, device)
+        self._seed, self._weights = seed, _weights(corpus, options.rarity)
+        self._planned: Planned[list[Batch]] = Planned(self._size, device)
         self._vector_of_label = None
         if not bank.empty:
-            self._vector_of_label = torch.from_numpy(bank.vector_of_label).to(self._device)
-        self._made: tuple[BatchPlan, list[Batch]] | None = None
+            self._vector_of_label = torch.from_numpy(bank.vector_of_label).to(device)
 
     def of(self, epoch: int, step: int, order: NDArray[np.int64]) -> Batch:
         """The batch of a step, given the order of documents in its epoch."""
-        plan, number = self._plans.of(epoch, step, order, self._device)
-        if self._made is None or self._made[0] is not plan:
-            self._encoder.train()
-            self._made = (plan, list(self._batches(plan)))
-        return self._made[1][number]
+        batches, number = self._planned.of(epoch, step, order, self._make)
+        return batches[number]
 
-    def _batches(self, plan: BatchPlan) -> Iterator[Batch]:
+    def _make(self, epoch: int, documents: torch.Tensor) -> list[Batch]:
+        plan = BatchPlan(
+            documents,
+            drawn(self._corpus.labels, self._weights, self._seed, epoch, documents),
+            self._known.of(documents),
+            self._size,
+            budget=self._budget,
+        )
         texts = self._texts(plan)
         vectors, which = self._vectors(plan)
-        for batch in range(plan.count):
-            yield Batch(
+        return [
+            Batch(
                 texts=texts[batch],
                 documents=plan.rows(batch),
                 labels=plan.labels(batch),
@@ -105,25 +102,21 @@ class BatchMaker:
                 vectors=None if vectors is None else vectors.of(batch),
                 which=None if which is None else plan.distinct.part(which, batch),
             )
+            for batch in range(plan.count)
+        ]
 
     def _texts(self, plan: BatchPlan) -> list[Pieces]:
-        """The texts of each batch, in one piece or several."""
+        """The texts of each batch: of its documents, then of its labels."""
         cuts = range(self._size, len(plan.documents), self._size)
         documents = np.split(plan.documents.cpu().numpy(), cuts)
-        pieces: list[NDArray[np.int64]] = []
-        counts = []
-        for some, labels in zip(documents, plan.host_labels, strict=True):
-            labels = np.where(labels < 0, -1, self._corpus.documents + labels)
-            rows = np.concatenate([some, labels])
-            own = (
-                np.split(rows, range(self._piece, len(rows), self._piece))
-                if self._piece
-                else [rows]
-            )
-            pieces += own
-            counts.append(len(own))
-        made = iter(self._encoder.batches(self._corpus.texts, pieces, budget=self._budget))
-        return [tuple(next(made) for _ in range(count)) for count in counts]
+        count = self._corpus.documents
+        rows = [
+            np.concatenate([some, np.where(labels < 0, -1, count + labels)])
+            for some, labels in zip(documents, plan.host_labels, strict=True)
+        ]
+        return pieces_of(
+            self._encoder, self._corpus.texts, rows, size=self._piece, budget=self._budget
+        )
 
     def _vectors(self, plan: BatchPlan) -> tuple[Distinct | None, torch.Tensor | None]:
         """The auxiliary vectors of each batch, and the place of every label's vector there."""

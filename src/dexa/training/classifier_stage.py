@@ -12,14 +12,14 @@ from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
 from dexa.encoders import ClassifierHead
 from dexa.kernels import gather_rows, put_rows
 from dexa.losses import multi_positive_triplet
-from dexa.negatives import Pairs, Plans, mask
+from dexa.negatives import BatchPlan, Pairs, mask
 from dexa.optimisers import HostRowAdam, Rate, RowAdam, linear_schedule
 from dexa.recipe import ClassifierStage as Options
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
+from dexa.training.planning import Planned
 from dexa.training.recording import Recorded
-from dexa.training.surrogate_stage import seed_dropout
-from dexa.training.tuning import TunedEncoder, below
+from dexa.training.tuning import TunedEncoder, below, seed_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,8 @@ class ClassifierStage:
         self.generator = torch.Generator(device)
         self.tuned = tuned
         self.recorded = Recorded(device, enabled=not on_host and tuned is None)
-        truth, known = Pairs(corpus.labels, device), Pairs(corpus.known, device)
-        self.plans = Plans(
-            known,
-            self.batch_size,
-            lambda _, documents: truth.of(documents),
-            budget=self.recorded.enabled,
-        )
+        self.truth, self.known = Pairs(corpus.labels, device), Pairs(corpus.known, device)
+        self.planned: Planned[BatchPlan] = Planned(self.batch_size, device)
         schedule = ClusterSchedule(
             size=options.cluster_size,
             start=0,
@@ -113,7 +108,7 @@ class ClassifierStage:
 
     def step(self, epoch: int, step: int) -> torch.Tensor:
         """Train the classifiers of the labels of one batch of documents."""
-        plan, number = self.plans.of(epoch, step, self.order, self.device)
+        plan, number = self.planned.of(epoch, step, self.order, self._plan)
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
         schedule = linear_schedule(at, warmup=self.options.warmup_steps, total=total)
         self.rate.set(self.options.learning_rate * schedule)
@@ -135,6 +130,15 @@ class ClassifierStage:
             self.tuned.schedule(schedule)
             self.tuned.update()
         return loss
+
+    def _plan(self, _: int, documents: torch.Tensor) -> BatchPlan:
+        return BatchPlan(
+            documents,
+            self.truth.of(documents),
+            self.known.of(documents),
+            self.batch_size,
+            budget=self.recorded.enabled,
+        )
 
     def _vectors(self, rows: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
         """Of some documents: as they are, or from the encoder that is being trained."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from dexa.auxiliary import AuxiliaryBank
-from dexa.batches import ClusteredSampler, ClusterSchedule, epoch_random
+from dexa.batches import ClusteredSampler, ClusterSchedule
 from dexa.encoders import TextEncoder
 from dexa.losses import decoupled_softmax, hard_negative_triplet
 from dexa.negatives import mask
 from dexa.optimisers import Rate, RowAdam, linear_schedule
 from dexa.recipe import Recipe
-from dexa.tokens import TokenGroups
-from dexa.training.batch import Batch, BatchMaker, Pieces
+from dexa.training.batch import Batch, BatchMaker
 from dexa.training.corpus import Corpus
-from dexa.training.devices import precision, tensor_cores
+from dexa.training.devices import tensor_cores
 from dexa.training.recording import Recorded
-from dexa.training.tuning import TunedEncoder, below, encode_in_pieces
+from dexa.training.tuning import TunedEncoder, below, seed_dropout
 from dexa.training.validation import label_search_on_the_way
-from dexa.types import TokenBatch
 
 
 class EncoderStage:
@@ -91,14 +87,13 @@ class EncoderStage:
         for rate, highest in zip(self.rates, self.learning_rates, strict=True):
             rate.set(highest * schedule)
         if self.has_dropout:  # which draws from the global generator
-            random = epoch_random(self.seed, epoch, f"dropout {step}")
-            torch.manual_seed(int(random.integers(2**62)))
+            seed_dropout(self.seed, epoch, step)
         with tensor_cores(self.device):
             return self.recorded(self._train, batch)
 
     def _train(self, batch: Batch) -> torch.Tensor:
         """The step itself, as a function of a batch."""
-        vectors, give_gradient = self._encode(batch.texts)
+        vectors, give_gradient = self.tuned.encode_pieces(batch.texts, draws=self.has_dropout)
         count = len(batch.documents)
         document_vectors, label_vectors = vectors[:count], vectors[count:]
         self.memory.index_copy_(0, batch.documents, document_vectors.detach().half())
@@ -130,16 +125,6 @@ class EncoderStage:
             labels=(batch.labels >= 0).sum(),
             temperature=self.temperature,
         )
-
-    def _encode(self, texts: Pieces) -> tuple[torch.Tensor, Callable[[], None]]:
-        """Vectors of a batch, and what takes their gradient into the encoder."""
-        if len(texts) == 1:
-            return self._encode_piece(texts[0]), lambda: None  # it flows by itself
-        return encode_in_pieces(self._encode_piece, texts, draws=self.has_dropout)
-
-    def _encode_piece(self, texts: TokenBatch | TokenGroups) -> torch.Tensor:
-        with precision(self.device):
-            return self.encoder(texts).float()
 
     def _update(self, batch: Batch, leaf: torch.Tensor | None) -> None:
         self.tuned.update()

@@ -7,21 +7,20 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
 from dexa.batches import draw_labels, epoch_random
 from dexa.encoders import TextEncoder
-from dexa.kernels import send
 from dexa.losses import decoupled_softmax, hardest_likelihood
-from dexa.negatives import Pairs
+from dexa.negatives import mask
 from dexa.optimisers import linear_schedule
 from dexa.recipe import Recipe, label_draws
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
-from dexa.training.surrogate_stage import seed_dropout
-from dexa.training.tuning import TunedEncoder, encode_in_pieces
+from dexa.training.label_batch import LabelBatch, LabelBatchMaker
+from dexa.training.recording import Recorded
+from dexa.training.tuning import TunedEncoder, seed_dropout
 from dexa.training.validation import label_search_on_the_way
 
 
@@ -43,6 +42,7 @@ class LabelStage:
 
     def __init__(self, corpus: Corpus, encoder: TextEncoder, recipe: Recipe, seed: int) -> None:
         self.options, self.batches = recipe.encoder_stage, recipe.label_batches
+        self.mixed = self.batches.mixed
         assert self.options.epochs is not None
         assert self.options.batch_size is not None
         assert self.options.learning_rate is not None
@@ -57,9 +57,10 @@ class LabelStage:
             highest=self.options.learning_rate,
             weight_decay=self.options.weight_decay,
         )
-        self.truth, self.known = (
-            Pairs(matrix, self.device) for matrix in (corpus.labels, corpus.known)
-        )
+        # what is encoded in pieces is bound by arithmetic, not by launches
+        records = encoder.has_budgets and self.options.texts_at_once == 0
+        self.recorded = Recorded(self.device, enabled=records)
+        self.made = LabelBatchMaker(corpus, encoder, self.options, budget=self.recorded.enabled)
         self.of_label = csr_array(corpus.labels.T)
         self.has_dropout = recipe.encoder.dropout > 0
         count = label_draws(corpus.documents, corpus.label_count, corpus.labels.nnz)
@@ -77,59 +78,45 @@ class LabelStage:
 
     def step(self, epoch: int, step: int) -> torch.Tensor:
         """Train on one batch of labels and their documents."""
-        some = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        batch = self.made.of(epoch, step, self.drawn if self.mixed else self.drawn[:2])
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
-        schedule = linear_schedule(at, warmup=self.warmup, total=total)
-        self.tuned.schedule(schedule)
-        seed_dropout(self.seed, epoch, step)
+        self.tuned.schedule(linear_schedule(at, warmup=self.warmup, total=total))
+        if self.has_dropout:  # which draws from the global generator
+            seed_dropout(self.seed, epoch, step)
         with tensor_cores(self.device):
-            loss, give_gradient = self._loss(*self.drawn[:, some])
-            loss.backward()
-            give_gradient()
+            return self.recorded(self._train, batch)
+
+    def _train(self, batch: LabelBatch) -> torch.Tensor:
+        """The step itself, as a function of a batch."""
+        vectors, give_gradient = self.tuned.encode_pieces(batch.texts, draws=self.has_dropout)
+        # index_select, whose gradient adds up in one order; that of [] races on a CPU
+        drawn = vectors.index_select(0, batch.which.flatten()).view(*batch.which.shape, -1)
+        labels, documents, *others = drawn.unbind()
+        loss_of = self._loss_of(batch)
+        loss = loss_of(labels @ documents.T)
+        for other in others:
+            sums = F.normalize(documents + other, dim=1)
+            loss = (1 - self.mixed) * loss + self.mixed * loss_of(sums @ documents.T)
+        loss.backward()
+        give_gradient()
         self.tuned.update()
         return loss.detach()
 
-    def _loss(
-        self, labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]
-    ) -> tuple[torch.Tensor, Callable[[], None]]:
-        """The loss of a batch, and what takes the gradient of its vectors into the encoder."""
-        mixed = self.batches.mixed
-        sides = [self.corpus.documents + labels, first, second][: 3 if mixed else 2]
-        vectors, give_gradient = self._encode(np.concatenate(sides))
-        texts, documents, *others = vectors.chunk(len(sides))
-        loss_of = self._loss_of(send(labels, self.device), send(first, self.device))
-        loss = loss_of(texts @ documents.T)
-        for other in others:
-            sums = F.normalize(documents + other, dim=1)
-            loss = (1 - mixed) * loss + mixed * loss_of(sums @ documents.T)
-        return loss, give_gradient
-
-    def _encode(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, Callable[[], None]]:
-        """Vectors of some texts, and what takes their gradient into the encoder."""
-        size = self.options.texts_at_once
-        if not size or len(rows) <= size:
-            return self.tuned.encode(self.corpus.texts, rows), lambda: None  # it flows by itself
-        pieces = np.split(rows, range(size, len(rows), size))
-        encode = functools.partial(self.tuned.encode, self.corpus.texts)
-        return encode_in_pieces(encode, pieces, draws=self.has_dropout)
-
-    def _loss_of(
-        self, labels: torch.Tensor, documents: torch.Tensor
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _loss_of(self, batch: LabelBatch) -> Callable[[torch.Tensor], torch.Tensor]:
         """The loss as a function of the similarities ``[B, B]`` of labels and documents drawn."""
-        known = are_pairs(self.known, labels, documents)
-        if self.options.loss == "softmax":
+        size = batch.which.shape[1]
+        known = mask(batch.known, size, size)
+        if batch.true is None:
             assert self.options.temperature is not None
-            drawn = torch.arange(len(labels), device=labels.device)
             return functools.partial(
                 decoupled_softmax,
-                positives=drawn,
+                positives=torch.arange(size, device=self.device),
                 known=known,
                 temperature=self.options.temperature,
             )
         return functools.partial(
             hardest_likelihood,
-            positives=are_pairs(self.truth, labels, documents),
+            positives=mask(batch.true, size, size),
             known=known,
             ceiling=self.batches.ceiling,
             sharpness=self.batches.sharpness,
@@ -150,23 +137,3 @@ class LabelStage:
         """Take up what `tensors` gave."""
         self.tuned.load(tensors)
         self.drawn = tensors["drawn"].numpy()
-
-
-def are_pairs(pairs: Pairs, labels: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-    """Whether each of some labels is one of each of some documents.
-
-    Args:
-        pairs: of documents and labels.
-        labels: int64 ``[R]``, a label may come more than once.
-        documents: int64 ``[C]``, likewise.
-
-    Returns:
-        bool ``[R, C]``.
-    """
-    distinct, which = labels.unique(return_inverse=True)
-    found = pairs.of(documents)
-    places = torch.searchsorted(distinct, found.labels).clamp_(max=len(distinct) - 1)
-    there = distinct[places] == found.labels
-    cells = torch.zeros(len(distinct), len(documents), dtype=torch.bool, device=labels.device)
-    cells[places[there], found.places[there]] = True
-    return cells[which]

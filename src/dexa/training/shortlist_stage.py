@@ -24,8 +24,8 @@ from dexa.recipe import ClassifierStage as Options
 from dexa.training.compared import Compared, Comparison, WithAll, WithShortlist
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
-from dexa.training.surrogate_stage import prior_logits, seed_dropout
-from dexa.training.tuning import TunedEncoder, below
+from dexa.training.surrogate_stage import prior_logits
+from dexa.training.tuning import TunedEncoder, below, seed_dropout
 
 
 @dataclass(frozen=True, kw_only=True)

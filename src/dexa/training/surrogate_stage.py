@@ -18,7 +18,7 @@ from dexa.recipe import Recipe
 from dexa.tokens import TokenArray
 from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
-from dexa.training.tuning import TunedEncoder
+from dexa.training.tuning import TunedEncoder, seed_dropout
 
 
 class SurrogateStage:
@@ -107,11 +107,6 @@ def prior_logits(counts: NDArray[np.int64], documents: int) -> torch.Tensor:
     """Biases to start from: the logits of how many of the documents have a label or a cluster."""
     share = np.clip(counts, 0.5, documents - 0.5) / documents
     return torch.from_numpy(np.log(share / (1 - share)).astype(np.float32))
-
-
-def seed_dropout(seed: int, epoch: int, step: int) -> None:
-    """Seed the global generators, from which dropout draws, by the place in the run alone."""
-    torch.manual_seed(int(epoch_random(seed, epoch, f"dropout {step}").integers(2**62)))
 
 
 def document_clusters(corpus: Corpus, recipe: Recipe, seed: int) -> csr_array:

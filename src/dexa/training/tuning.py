@@ -9,10 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dexa.batches import epoch_random
 from dexa.encoders import TextEncoder
 from dexa.optimisers import Rate, RowAdam
-from dexa.tokens import TokenArray
+from dexa.tokens import TokenArray, TokenGroups
 from dexa.training.devices import precision
+from dexa.types import TokenBatch
+
+Pieces = tuple[TokenBatch | TokenGroups, ...]
+"""The texts of a batch, ready for the encoder, in one piece or several."""
 
 _Piece = TypeVar("_Piece")
 
@@ -57,6 +62,23 @@ class TunedEncoder:
         assert self.encoder is not None
         self.encoder.train()
         (batch,) = self.encoder.batches(texts, [rows], budget=False)
+        return self._encode(batch)
+
+    def encode_pieces(
+        self, texts: Pieces, *, draws: bool
+    ) -> tuple[torch.Tensor, Callable[[], None]]:
+        """Vectors of texts, and what takes their gradient into the encoder.
+
+        Args:
+            texts: from `pieces_of`.
+            draws: as for `encode_in_pieces`.
+        """
+        if len(texts) == 1:
+            return self._encode(texts[0]), lambda: None  # it flows by itself
+        return encode_in_pieces(self._encode, texts, draws=draws)
+
+    def _encode(self, batch: TokenBatch | TokenGroups) -> torch.Tensor:
+        assert self.encoder is not None
         with precision(self._device):
             return self.encoder(batch).float()
 
@@ -107,6 +129,29 @@ class TunedEncoder:
         return [p for group in self.groups for p in group["params"]]
 
 
+def pieces_of(
+    encoder: TextEncoder,
+    texts: TokenArray,
+    batches: Sequence[NDArray[np.int64]],
+    *,
+    size: int,
+    budget: bool,
+) -> list[Pieces]:
+    """The texts of each of some batches, as the encoder in training takes them.
+
+    Args:
+        encoder: that will see them.
+        texts: all there are.
+        batches: the texts of each; -1 stands for none.
+        size: texts of a piece, at most; 0 for all in one.
+        budget: whether batches of like size are to have one shape.
+    """
+    encoder.train()
+    cut = [np.split(rows, range(size, len(rows), size) if size else []) for rows in batches]
+    made = iter(encoder.batches(texts, [piece for own in cut for piece in own], budget=budget))
+    return [tuple(next(made) for _ in own) for own in cut]
+
+
 def encode_in_pieces(
     encode: Callable[[_Piece], torch.Tensor], pieces: Sequence[_Piece], *, draws: bool
 ) -> tuple[torch.Tensor, Callable[[], None]]:
@@ -140,6 +185,11 @@ def encode_in_pieces(
             start += len(vectors)
 
     return leaf, give_gradient
+
+
+def seed_dropout(seed: int, epoch: int, step: int) -> None:
+    """Seed the global generators, from which dropout draws, by the place in the run alone."""
+    torch.manual_seed(int(epoch_random(seed, epoch, f"dropout {step}").integers(2**62)))
 
 
 def _each_once(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
