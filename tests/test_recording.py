@@ -185,7 +185,12 @@ def classifier_stage(corpus: Corpus, folder: Path, place: str, moments: str) -> 
 
 
 def label_stage(
-    corpus: Corpus, folder: Path, loss: str, mixed: float = 0.0, dropout: float = 0.0
+    corpus: Corpus,
+    folder: Path,
+    loss: str,
+    mixed: float = 0.0,
+    dropout: float = 0.0,
+    at_once: int = 0,
 ) -> LabelStage:
     encoder = open_encoder(str(folder), max_length=14, dropout=dropout).to(CUDA)
     changes = {
@@ -193,6 +198,7 @@ def label_stage(
         "encoder_stage.epochs": 20,
         "encoder_stage.learning_rate": 1e-3,
         "encoder_stage.loss": loss,
+        "encoder_stage.texts_at_once": at_once,
         "label_batches.mixed": mixed,
     }
     recipe = tiny_recipe(folder, name="dexa_plus").changed(changes)
@@ -234,6 +240,8 @@ def test_a_step_in_pieces_never_waits(
     corpus: Corpus, encoder_folder: Path, no_waiting: None
 ) -> None:
     never_waits(encoder_stage(corpus, encoder_folder, at_once=9))
+    torch.cuda.set_sync_debug_mode("default")
+    never_waits(label_stage(corpus, encoder_folder, "softmax", at_once=9))
 
 
 @pytest.mark.gpu

@@ -41,8 +41,8 @@ class LabelStage:
     name = "encoder_stage"
 
     def __init__(self, corpus: Corpus, encoder: TextEncoder, recipe: Recipe, seed: int) -> None:
-        self.options, self.batches = recipe.encoder_stage, recipe.label_batches
-        self.mixed = self.batches.mixed
+        self.options, self.choice = recipe.encoder_stage, recipe.label_batches
+        self.mixed = self.choice.mixed
         assert self.options.epochs is not None
         assert self.options.batch_size is not None
         assert self.options.learning_rate is not None
@@ -60,7 +60,7 @@ class LabelStage:
         # what is encoded in pieces is bound by arithmetic, not by launches
         records = encoder.has_budgets and self.options.texts_at_once == 0
         self.recorded = Recorded(self.device, enabled=records)
-        self.made = LabelBatchMaker(corpus, encoder, self.options, budget=self.recorded.enabled)
+        self.batches = LabelBatchMaker(corpus, encoder, self.options, budget=self.recorded.enabled)
         self.of_label = csr_array(corpus.labels.T)
         self.has_dropout = recipe.encoder.dropout > 0
         count = label_draws(corpus.documents, corpus.label_count, corpus.labels.nnz)
@@ -73,12 +73,12 @@ class LabelStage:
     def begin(self, epoch: int) -> None:
         """Draw labels, and two documents of each."""
         random = epoch_random(self.seed, epoch, "labels")
-        power, count = self.batches.frequency_power, self.drawn.shape[1]
+        power, count = self.choice.frequency_power, self.drawn.shape[1]
         self.drawn = draw_labels(self.of_label, count, power, random)
 
     def step(self, epoch: int, step: int) -> torch.Tensor:
         """Train on one batch of labels and their documents."""
-        batch = self.made.of(epoch, step, self.drawn if self.mixed else self.drawn[:2])
+        batch = self.batches.of(epoch, step, self.drawn if self.mixed else self.drawn[:2])
         at, total = epoch * self.steps() + step, self.epochs * self.steps()
         self.tuned.schedule(linear_schedule(at, warmup=self.warmup, total=total))
         if self.has_dropout:  # which draws from the global generator
@@ -118,9 +118,9 @@ class LabelStage:
             hardest_likelihood,
             positives=mask(batch.true, size, size),
             known=known,
-            ceiling=self.batches.ceiling,
-            sharpness=self.batches.sharpness,
-            negatives=self.batches.negatives,
+            ceiling=self.choice.ceiling,
+            sharpness=self.choice.sharpness,
+            negatives=self.choice.negatives,
         )
 
     def figures(self, epoch: int) -> dict[str, float]:
