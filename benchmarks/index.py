@@ -3,8 +3,9 @@
     python benchmarks/index.py MODEL_DIR --queries 2000 --chart recall.svg
 
 Vectors are the label embeddings and the classifiers of a model; queries are its vectors of test
-documents of the bundled data set. Right are the answers of exact search. The faiss index is
-measured at several efforts, on the graph of the model if it has one, else on one built now.
+documents of the bundled data set. Right are the answers of exact search. Approximate indexes are
+measured at several efforts, those of the model if it has any, else built now. With ``--times 4``
+there are four times the labels: each has copies beside it, moved at random by ``--noise``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import torch
 
 from accuracy import DATA, FIELDS
 from dexa import Dexa, load_dataset
-from dexa.index import ExactIndex, FaissIndex
+from dexa.index import ExactIndex, FaissIndex, PqIndex
 from dexa.types import CLASSIFIERS, LABEL_SEARCH, Index, TopK
 
-EFFORTS = (200, 300, 400, 600)
+EFFORTS = {PqIndex: (300, 600, 1_000), FaissIndex: (200, 300, 400, 600)}
 K = 100
 
 
@@ -30,6 +31,8 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--queries", type=int, default=2_000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--noise", type=float, default=0.3)
     parser.add_argument("--chart", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -42,27 +45,43 @@ def main() -> None:
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     curves = {}
     for name in (LABEL_SEARCH, CLASSIFIERS):
-        curves[name] = measured(name, model.scorers.indexes()[name], queries)
+        index = model.scorers.indexes()[name]
+        if options.times > 1:
+            index = ExactIndex(multiplied(index.vectors, options.times, options.noise))
+        curves[name] = measured(name, index, queries)
     if options.chart is not None:
         draw(curves, options.chart)
 
 
-def measured(name: str, index: Index, queries: torch.Tensor) -> list[tuple[float, float]]:
-    """Recall@100 and queries a CPU-second: of exact search first, then by effort."""
+def multiplied(vectors: torch.Tensor, times: int, noise: float) -> torch.Tensor:
+    """Vectors, and so many copies of each, as long, in directions that differ at random."""
+    random = torch.Generator().manual_seed(0)
+    copies = [vectors]
+    for _ in range(times - 1):
+        moved = torch.randn(vectors.shape, generator=random) * noise / vectors.shape[1] ** 0.5
+        lengths = vectors.norm(dim=1, keepdim=True)
+        copies.append(lengths * torch.nn.functional.normalize(vectors + lengths * moved, dim=1))
+    return torch.cat(copies)
+
+
+def measured(name: str, index: Index, queries: torch.Tensor) -> dict[str, list]:
+    """Recall@100 and queries a CPU-second of each index, by effort."""
     exact = ExactIndex(index.vectors)
     right, speed, single = asked(exact, queries)
     row(name, "exact", "", right, right, speed, single)
-    points = [(1.0, speed)]
-    started = time.process_time()
-    graph = index if isinstance(index, FaissIndex) else FaissIndex(index.vectors)
-    built = time.process_time() - started
-    for effort in EFFORTS:
-        graph.effort = effort
-        found, speed, single = asked(graph, queries)
-        row(name, "faiss", str(effort), found, right, speed, single)
-        points.append((recall(found, right, K), speed))
-    if built > 1:
-        print(f"| {name} | the graph was built in {built:.0f} CPU-s |||||")
+    points: dict[str, list] = {"exact": [(1.0, speed)]}
+    for kind, efforts in EFFORTS.items():
+        started = time.process_time()
+        made = index if isinstance(index, kind) else kind(index.vectors)
+        built = time.process_time() - started
+        points[kind.kind] = []
+        for effort in efforts:
+            made.effort = effort
+            found, speed, single = asked(made, queries)
+            row(name, kind.kind, str(effort), found, right, speed, single)
+            points[kind.kind].append((recall(found, right, K), speed))
+        if built > 1:
+            print(f"| {name} | {kind.kind} was built in {built:.0f} CPU-s |||||", flush=True)
     return points
 
 
@@ -91,14 +110,13 @@ def row(
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
+def draw(curves: dict[str, dict[str, list]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
-    for name, points in curves.items():
-        exact, *graph = points
-        (line,) = axes.plot(*zip(*graph, strict=True), marker="o", label=f"{name}, faiss")
-        axes.plot(*exact, marker="x", color=line.get_color(), label=f"{name}, exact", ls="")
+    for name, kinds in curves.items():
+        for kind, points in kinds.items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=f"{name}, {kind}")
     axes.set(xlabel="recall@100", ylabel="queries a CPU-second", yscale="log")
     axes.legend()
     figure.savefig(path)

@@ -20,6 +20,7 @@ from dexa.errors import DataError, InputError, MissingFileError, ModelFolderErro
 from dexa.index import (
     ExactIndex,
     FaissIndex,
+    PqIndex,
     choosing,
     chosen_kind,
     coarse,
@@ -29,7 +30,8 @@ from dexa.index import (
 from dexa.types import NO_LABEL, Silence
 
 without_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="needs dexa-xc[faiss]")
-INDEXES = [ExactIndex, pytest.param(FaissIndex, marks=without_faiss)]
+APPROXIMATE = [pytest.param(index, marks=without_faiss) for index in (FaissIndex, PqIndex)]
+INDEXES = [ExactIndex, *APPROXIMATE]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
@@ -342,19 +344,25 @@ def test_the_choice_by_size_is_made_and_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(choosing, "find_spec", lambda name: None)
     assert chosen_kind("auto", 100_001, cpu, heard) == "exact"
     monkeypatch.setattr(choosing, "find_spec", lambda name: name)
-    assert chosen_kind("auto", 100_001, cpu, heard) == "faiss"
-    assert [note.split(",")[0] for note in heard.notes] == ["index: exact"] * 3 + ["index: faiss"]
+    assert chosen_kind("auto", 100_001, cpu, heard) == "pq"
+    assert chosen_kind("auto", 400_001, cpu, heard) == "faiss"
+    assert [note.split(",")[0] for note in heard.notes] == [
+        *["index: exact"] * 3,
+        "index: pq",
+        "index: faiss",
+    ]
     assert "pip install 'dexa-xc[faiss]'" in heard.notes[2]
     assert chosen_kind("exact", 10**9, cpu, heard) == "exact"
-    assert len(heard.notes) == 4
-    with pytest.raises(InputError, match="an index 'annoy'; expected of auto, exact, faiss"):
+    assert len(heard.notes) == 5
+    with pytest.raises(InputError, match="an index 'annoy'; expected of auto, exact, pq, faiss"):
         chosen_kind("annoy", 5, cpu, heard)
 
 
-def test_a_missing_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("index", [FaissIndex, PqIndex])
+def test_a_missing_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch, index) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(InputError, match=r"pip install 'dexa-xc\[faiss\]'"):
-        FaissIndex(vectors(9, 4, 0))
+        index(vectors(9, 4, 0))
 
 
 @without_faiss
@@ -369,56 +377,90 @@ def test_another_index_over_the_same_vectors() -> None:
     assert heard.notes == ["a graph of 300 vectors is built; saving the model keeps it"]
 
 
-# particular to graphs
+# particular to approximate search
 
 
-@without_faiss
-@pytest.mark.parametrize(("spread", "effort"), [(0.0, 200), (0.5, 400)])
-def test_recall_of_a_graph_is_high(spread: float, effort: int) -> None:
+@pytest.mark.parametrize("index", APPROXIMATE)
+@pytest.mark.parametrize(("spread", "times"), [(0.0, 1), (0.5, 2)])
+def test_recall_is_high(index, spread: float, times: int) -> None:
     """Of unit vectors, and of vectors of many lengths, for which more has to be looked at."""
     labels, queries = vectors(6000, 32, 0), vectors(100, 32, 1)
     lengths = torch.randn(6000, 1, generator=torch.Generator().manual_seed(2))
     labels = labels * torch.exp(spread * lengths)
-    found = FaissIndex(labels, effort=effort).search(queries, 100)
+    found = index(labels, effort=times * index.usual_effort).search(queries, 100)
     right = ExactIndex(labels).search(queries, 100)
     assert recall(found.labels, right.labels) >= 0.98
     assert (np.diff(found.scores) <= 0).all()
 
 
-@without_faiss
-def test_a_mapped_graph_grows_in_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("index", APPROXIMATE)
+def test_a_mapped_index_grows_in_memory(index, tmp_path: Path) -> None:
     labels = vectors(1000, 8, 0)
-    FaissIndex(labels[:900]).save(tmp_path)
-    before = (tmp_path / "graph.faiss").read_bytes()
-    mapped = FaissIndex.load(tmp_path, labels[:900], mmap=True)
+    index(labels[:900]).save(tmp_path)
+    before = (tmp_path / index.file).read_bytes()
+    mapped = index.load(tmp_path, labels[:900], mmap=True)
     mapped.add(3 * labels[900:])
     found = mapped.search(labels[900:], 5).labels
     assert (found >= 900).mean() > 0.5
-    assert (tmp_path / "graph.faiss").read_bytes() == before
+    assert (tmp_path / index.file).read_bytes() == before
 
 
-@without_faiss
-def test_an_answer_is_full_where_the_graph_leads_elsewhere() -> None:
+@pytest.mark.parametrize("index", APPROXIMATE)
+def test_an_answer_is_full_where_the_way_leads_elsewhere(index) -> None:
     """The labels that are allowed are those farthest from the query."""
     labels = vectors(4000, 8, 0)
     query = labels[:1]
     allowed = torch.zeros(4000, dtype=torch.bool)
     allowed[(labels @ query[0]).argsort()[:2000]] = True
-    found = FaissIndex(labels, effort=20).search(query, 10, allowed)
+    found = index(labels, effort=20).search(query, 10, allowed)
     right, _ = brute_force(query, labels, 10, allowed)
     assert (found.labels != NO_LABEL).all()
     assert recall(found.labels, right) >= 0.9
 
 
-@without_faiss
-def test_refuses_a_graph_of_other_vectors(tmp_path: Path) -> None:
-    FaissIndex(vectors(20, 8, 0)).save(tmp_path)
-    for other in (vectors(21, 8, 0), vectors(20, 4, 0)):
-        with pytest.raises(ModelFolderError, match="a graph of 20 vectors of 8 dimensions"):
-            FaissIndex.load(tmp_path, other)
-    (tmp_path / "graph.faiss").unlink()
+@pytest.mark.parametrize("index", APPROXIMATE)
+def test_refuses_an_index_of_other_vectors(index, tmp_path: Path) -> None:
+    index(vectors(20, 9, 0)).save(tmp_path)
+    for other in (vectors(21, 9, 0), vectors(20, 3, 0)):
+        with pytest.raises(ModelFolderError, match="an index of 20 vectors of 9 dimensions"):
+            index.load(tmp_path, other)
+    (tmp_path / index.file).unlink()
     with pytest.raises(ModelFolderError, match="missing file"):
-        FaissIndex.load(tmp_path, vectors(20, 8, 0))
+        index.load(tmp_path, vectors(20, 9, 0))
+
+
+@without_faiss
+@pytest.mark.parametrize("dimension", [1, 2, 7, 130, 257, 383, 385])
+@pytest.mark.parametrize("count", [1, 5, 16, 700])
+def test_codes_of_any_shape(dimension: int, count: int) -> None:
+    labels, queries = vectors(count, dimension, 0), vectors(40, dimension, 1)
+    found = PqIndex(labels, effort=min(count, 20)).search(queries, 1)
+    _, scores = brute_force(queries, labels, 1)
+    assert (found.scores >= scores - 0.1).mean() >= 0.9
+
+
+@without_faiss
+def test_codes_are_learnt_anew_when_their_labels_have_doubled(tmp_path: Path) -> None:
+    """The first labels say nothing of those that follow, ten times as many."""
+    few, many = vectors(300, 16, 0), vectors(6000, 16, 5)
+    few[:, 1:] = 0
+    index = PqIndex(few)
+    index.add(few)
+    assert index._learnt_from == 300
+    index.save(tmp_path)
+    index = PqIndex.load(tmp_path, index.vectors)
+    index.add(many)
+    assert index._learnt_from == 6600
+    right = ExactIndex(index.vectors).search(many[:50], 100)
+    assert recall(index.search(many[:50], 100).labels, right.labels) >= 0.98
+
+
+@without_faiss
+def test_codes_are_built_alike() -> None:
+    built = [PqIndex(vectors(5000, 32, 0)) for _ in range(2)]
+    queries = vectors(50, 32, 1)
+    found = [index.search(queries, 50) for index in built]
+    np.testing.assert_array_equal(found[0].labels, found[1].labels)
 
 
 # particular to exact search

@@ -392,7 +392,7 @@ def test_a_graph_is_saved_and_mapped(model: Model, tmp_path: Path, monkeypatch: 
     graph = tmp_path / "model" / "index" / "label_search" / "graph.faiss"
     graph.write_bytes(b"IHNs")
     forge(tmp_path / "model", "index/label_search/graph.faiss")
-    with pytest.raises(ModelFolderError, match="no graph of faiss"):
+    with pytest.raises(ModelFolderError, match="no index of faiss"):
         load_model(tmp_path / "model", CPU)
 
 

@@ -112,7 +112,7 @@ VALUES: dict[str, st.SearchStrategy] = {
     "fusion.trees": WHOLE,
     "fusion.tail_weight": st.floats(0, 10),
     "fusion.keep_texts": st.booleans(),
-    "index.kind": st.sampled_from(["auto", "exact", "faiss"]),
+    "index.kind": st.sampled_from(["auto", "exact", "pq", "faiss"]),
 }
 CHANGES = st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=8).flatmap(
     lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})

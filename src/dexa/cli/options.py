@@ -27,6 +27,7 @@ class IndexKind(StrEnum):
 
     auto = "auto"
     exact = "exact"
+    pq = "pq"
     faiss = "faiss"
 
 

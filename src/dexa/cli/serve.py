@@ -53,7 +53,7 @@ def serve(  # noqa: PLR0913 - each parameter is an option of the command
     index: Annotated[
         str | None,
         typer.Option(
-            metavar="exact|faiss|auto", help="How to search.", show_default="as the model says"
+            metavar="exact|pq|faiss|auto", help="How to search.", show_default="as the model says"
         ),
     ] = None,
     device: DeviceOption = Device.auto,

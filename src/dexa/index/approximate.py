@@ -1,12 +1,14 @@
-"""Approximate search on a graph of labels (HNSW of faiss), scored again precisely."""
+"""Approximate search by faiss: likely labels are found, and scored again precisely."""
 
 from __future__ import annotations
 
+import abc
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dexa.errors import InputError, ModelFolderError
 from dexa.index.base import VectorIndex, saved_arguments
@@ -14,68 +16,72 @@ from dexa.index.best import Best
 from dexa.index.precise import exhaustive, first, inner_products
 from dexa.types import NO_LABEL, TopK
 
-_GRAPH = "graph.faiss"
-_LINKS, _BUILD_EFFORT = 32, 200
 _SCAN = 4
-"""A walk over the graph costs as much as a precise scan of so many labels for each it looks at."""
+"""Looking for likely labels costs as much as a precise scan of so many for each looked at."""
 
 
-@final
-class FaissIndex(VectorIndex):
-    """Search that follows a graph of labels towards a query and looks at a few hundred of them.
+class ApproximateIndex(VectorIndex):
+    """What approximate indexes do alike.
 
-    The graph (HNSW, Malkov and Yashunin, 2018) holds vectors in 8 bits a dimension and compares
-    by inner product, whatever the lengths of vectors. What it finds is scored again with the
-    float32 vectors, so that scores are those of exact search. Where few labels may be answered,
-    all of these are scored instead. It loses sight of some labels where hundreds are equal, or
-    equal to within 8 bits. Graphs built on several cores differ from one build to the next.
+    An index of faiss on the host names likely labels. They are scored again with the float32
+    vectors, so that scores are those of exact search. Where few labels may be answered, all of
+    these are scored instead.
 
     Args:
-        vectors: floating point ``[L, D]`` on any device, L ≥ 1; the graph lives on the host.
+        vectors: floating point ``[L, D]`` on any device, L ≥ 1.
         effort: labels looked at for a query at least; more find more of the right ones, in a time
-            that grows with it.
+            that grows with it. None for as many as are usual.
 
     Raises:
         InputError: faiss is not installed.
         DataError: the vectors are not an ``[L, D]`` array of finite numbers.
     """
 
-    kind = "faiss"
+    usual_effort: ClassVar[int]
+    """For up to a hundred answers; in proportion for more."""
 
-    def __init__(self, vectors: torch.Tensor, *, effort: int = 200) -> None:
+    file: ClassVar[str]
+    """Where `save` puts what faiss built."""
+
+    def __init__(self, vectors: torch.Tensor, *, effort: int | None = None) -> None:
         super().__init__(vectors)
-        self.effort = effort
+        self.effort = effort or self.usual_effort
         self._is_mapped = False
-        self._graph = _built(self._vectors)
+        self._faiss = self._built(self._vectors)
+
+    @abc.abstractmethod
+    def _built(self, vectors: torch.Tensor) -> Any:
+        """An index of faiss over vectors."""
+
+    def _shaped(self, vectors: torch.Tensor) -> NDArray[np.float32]:
+        """Vectors ``[n, D]`` as faiss is given them."""
+        return vectors.cpu().numpy()
+
+    @abc.abstractmethod
+    def _likely(
+        self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
+    ) -> torch.Tensor:
+        """So many labels a query, int64 ``[B, effort]`` on the host; `NO_LABEL` where it lacks."""
 
     def _search(self, queries: torch.Tensor, k: int, living: torch.Tensor | None) -> TopK:
         choice = len(self) if living is None else int(living.sum())
         found = min(k, choice)
         if found == 0 or len(queries) == 0:
             return Best.none(len(queries)).padded(k)
-        effort = max(self.effort, 2 * found)
+        effort = max(self.effort, found * self.usual_effort // 100)
         if living is not None:
             effort = effort * len(self) // choice
         if effort * _SCAN >= choice:
             return self._scanned(queries, found, living).padded(k)
-        best = self._walked(queries, effort, found, living)
+        best = self._rescored(queries, self._likely(queries, effort, living), found)
         if lacking := best.scores[:, -1].isneginf().nonzero()[:, 0].tolist():
             rest = self._scanned(queries[lacking], found, living)
             best.labels[lacking], best.scores[lacking] = rest.labels, rest.scores
         return best.padded(k)
 
-    def _walked(
-        self, queries: torch.Tensor, effort: int, k: int, living: torch.Tensor | None
-    ) -> Best:
-        """The k best of the labels that the graph leads to; -inf where it leads to fewer."""
-        faiss = _faiss()
-        selector = None
-        if living is not None:
-            selector = faiss.IDSelectorBitmap(np.packbits(living.numpy(), bitorder="little"))
-        effort = min(effort, len(self))
-        parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
-        _, labels = self._graph.search(queries.cpu().numpy(), effort, params=parameters)
-        labels = torch.from_numpy(labels).to(queries.device).sort(dim=1).values
+    def _rescored(self, queries: torch.Tensor, labels: torch.Tensor, k: int) -> Best:
+        """The k best of likely labels; -inf where there are fewer."""
+        labels = labels.to(queries.device).sort(dim=1).values
         scores = inner_products(queries, self._vectors, labels.clamp(min=0))
         best = first(scores.masked_fill(labels == NO_LABEL, -torch.inf), labels, k)
         return Best(best.labels.cpu(), best.scores.cpu())
@@ -92,31 +98,32 @@ class FaissIndex(VectorIndex):
         return Best(labels if ids is None else ids[labels], scores)
 
     def _take_in(self, new: torch.Tensor) -> None:
-        if self._is_mapped:  # a graph that is a view of a file cannot grow
-            faiss = _faiss()
-            self._graph = faiss.deserialize_index(faiss.serialize_index(self._graph))
+        if self._is_mapped:  # a view of a file cannot grow
+            faiss = faiss_package()
+            self._faiss = faiss.deserialize_index(faiss.serialize_index(self._faiss))
             self._is_mapped = False
-        self._graph.add(new.cpu().numpy())
+        self._faiss.add(self._shaped(new))
 
-    def _over(self, vectors: torch.Tensor) -> FaissIndex:
-        return FaissIndex(vectors, effort=self.effort)
+    def _over(self, vectors: torch.Tensor) -> Self:
+        return type(self)(vectors, effort=self.effort)
 
     def _arguments(self) -> dict[str, Any]:
         return {"effort": self.effort}
 
     def save(self, folder: Path) -> None:
-        """Write the graph and the arguments into a folder; the vectors are kept by the model."""
+        """Write what faiss built and the arguments into a folder; the model keeps the vectors."""
         super().save(folder)
-        _faiss().write_index(self._graph, str(folder / _GRAPH))
+        faiss_package().write_index(self._faiss, str(folder / self.file))
 
     @classmethod
-    def load(cls, folder: Path, vectors: torch.Tensor, *, mmap: bool = True) -> FaissIndex:
+    def load(cls, folder: Path, vectors: torch.Tensor, *, mmap: bool = True) -> Self:
         """The index that `save` wrote, over the model's vectors, which are not checked again.
 
         Args:
             folder: where it was saved.
             vectors: float32 ``[L, D]``.
-            mmap: leave the graph in its file and map it into memory, where all processes share it.
+            mmap: leave what is large in its file and map it into memory, where all processes share
+                it.
 
         Raises:
             InputError: faiss is not installed.
@@ -130,12 +137,31 @@ class FaissIndex(VectorIndex):
         index._forgets = False
         index.effort = int(arguments["effort"])
         index._is_mapped = mmap
-        index._graph = _opened(folder / _GRAPH, vectors, mmap)
+        index._faiss = index._opened(folder / cls.file)
         index.remove(arguments.get("removed", ()))
         return index
 
+    def _opened(self, path: Path) -> Any:
+        faiss = faiss_package()
+        if not path.is_file():
+            raise ModelFolderError("missing file", do="copy the model again", path=path)
+        try:
+            opened = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if self._is_mapped else 0)
+        except RuntimeError as error:
+            raise ModelFolderError(
+                "no index of faiss, or one cut short", do="copy the model again", path=path
+            ) from error
+        expected = (len(self), self._shaped(self._vectors[:0]).shape[1])
+        if (opened.ntotal, opened.d) != expected:
+            raise ModelFolderError(
+                f"an index of {opened.ntotal:,} vectors of {opened.d} dimensions",
+                expected=f"{expected[0]:,} of {expected[1]}, as the model has",
+                path=path,
+            )
+        return opened
 
-def _faiss() -> Any:
+
+def faiss_package() -> Any:
     """The package, which is heavy and optional.
 
     Raises:
@@ -149,33 +175,3 @@ def _faiss() -> Any:
             do="pip install 'dexa-xc[faiss]', or choose the exact index",
         ) from error
     return faiss
-
-
-def _built(vectors: torch.Tensor) -> Any:
-    faiss = _faiss()
-    bits = faiss.ScalarQuantizer.QT_8bit
-    graph = faiss.IndexHNSWSQ(vectors.shape[1], bits, _LINKS, faiss.METRIC_INNER_PRODUCT)
-    graph.hnsw.efConstruction = _BUILD_EFFORT
-    array = vectors.cpu().numpy()
-    graph.train(array)
-    graph.add(array)
-    return graph
-
-
-def _opened(path: Path, vectors: torch.Tensor, mmap: bool) -> Any:
-    faiss = _faiss()
-    if not path.is_file():
-        raise ModelFolderError("missing file", do="copy the model again", path=path)
-    try:
-        graph = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
-    except RuntimeError as error:
-        raise ModelFolderError(
-            "no graph of faiss, or one cut short", do="copy the model again", path=path
-        ) from error
-    if (graph.ntotal, graph.d) != tuple(vectors.shape):
-        raise ModelFolderError(
-            f"a graph of {graph.ntotal:,} vectors of {graph.d} dimensions",
-            expected=f"{len(vectors):,} of {vectors.shape[1]}, as the model has",
-            path=path,
-        )
-    return graph

@@ -8,17 +8,19 @@ from pathlib import Path
 import torch
 
 from dexa.errors import InputError, ModelFolderError
-from dexa.index.approximate import FaissIndex
 from dexa.index.base import INDEX_FILE, saved_index
 from dexa.index.exact import ExactIndex
+from dexa.index.graph import FaissIndex
+from dexa.index.quantised import PqIndex
 from dexa.types import Index, Progress
 
 AUTO = "auto"
-KINDS = {kind.kind: kind for kind in (ExactIndex, FaissIndex)}
+KINDS = {kind.kind: kind for kind in (ExactIndex, PqIndex, FaissIndex)}
 """The indexes by their names."""
 
-_EXACT_ON_CPU = 100_000
-"""Up to so many labels, a CPU answers batches of texts as fast by exact search."""
+_EXACT_ON_CPU, _PQ_ON_CPU = 100_000, 400_000
+"""Up to so many labels, a CPU answers batches of texts soon enough by exact search; up to so many,
+sooner by codes of all labels than by a walk over a graph."""
 
 
 def chosen_kind(kind: str, labels: int, device: torch.device, progress: Progress) -> str:
@@ -40,8 +42,9 @@ def chosen_kind(kind: str, labels: int, device: torch.device, progress: Progress
             "it is not installed: pip install 'dexa-xc[faiss]'"
         )
         return ExactIndex.kind
-    progress.note(f"index: faiss, for {labels:,} labels on a CPU")
-    return FaissIndex.kind
+    approximate = PqIndex.kind if labels <= _PQ_ON_CPU else FaissIndex.kind
+    progress.note(f"index: {approximate}, for {labels:,} labels on a CPU")
+    return approximate
 
 
 def reindexed(index: Index, kind: str, progress: Progress) -> Index:
@@ -71,8 +74,9 @@ def load_index(folder: Path, vectors: torch.Tensor, *, mmap: bool) -> Index:
     kind = saved_index(folder)["kind"]
     if kind == ExactIndex.kind:
         return ExactIndex.load(folder, vectors)
-    if kind == FaissIndex.kind:
-        return FaissIndex.load(folder, vectors, mmap=mmap)
+    for approximate in (PqIndex, FaissIndex):
+        if kind == approximate.kind:
+            return approximate.load(folder, vectors, mmap=mmap)
     raise ModelFolderError(
         f"an index of kind {kind!r}", expected=f"of {', '.join(KINDS)}", path=folder / INDEX_FILE
     )

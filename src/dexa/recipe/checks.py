@@ -49,7 +49,7 @@ _CHOICES = {
     "classifier_stage.compared_with": ("batch", "shortlist", "all"),
     "classifier_stage.loss": ("triplet", "prob", "bce"),
     "classifier_stage.moments": ("float32", "bfloat16"),
-    "index.kind": ("auto", "exact", "faiss"),
+    "index.kind": ("auto", "exact", "pq", "faiss"),
     "fusion.method": ("tree", "boosted", "blend", "single"),
 }
 

@@ -74,8 +74,9 @@ class IndexChoice:
     """How labels are searched for once the model is trained.
 
     Attributes:
-        kind: ``exact``, ``faiss`` (approximate; ``pip install 'dexa-xc[faiss]'``), or ``auto``:
-            exact on a GPU and up to 100,000 labels, else faiss where it is installed.
+        kind: ``exact``; ``pq`` (product quantisation) or ``faiss`` (a graph), which are approximate
+            (``pip install 'dexa-xc[faiss]'``); or ``auto``: exact on a GPU and up to 100,000
+            labels, else, where faiss is installed, pq up to 400,000 labels and faiss beyond.
     """
 
     kind: str = "auto"
