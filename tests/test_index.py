@@ -345,7 +345,7 @@ def test_the_choice_by_size_is_made_and_told(monkeypatch: pytest.MonkeyPatch) ->
     assert chosen_kind("auto", 100_001, cpu, heard) == "exact"
     monkeypatch.setattr(choosing, "find_spec", lambda name: name)
     assert chosen_kind("auto", 100_001, cpu, heard) == "pq"
-    assert chosen_kind("auto", 400_001, cpu, heard) == "faiss"
+    assert chosen_kind("auto", 300_001, cpu, heard) == "faiss"
     assert [note.split(",")[0] for note in heard.notes] == [
         *["index: exact"] * 3,
         "index: pq",

@@ -18,7 +18,7 @@ AUTO = "auto"
 KINDS = {kind.kind: kind for kind in (ExactIndex, PqIndex, FaissIndex)}
 """The indexes by their names."""
 
-_EXACT_ON_CPU, _PQ_ON_CPU = 100_000, 400_000
+_EXACT_ON_CPU, _PQ_ON_CPU = 100_000, 300_000
 """Up to so many labels, a CPU answers batches of texts soon enough by exact search; up to so many,
 sooner by codes of all labels than by a walk over a graph."""
 

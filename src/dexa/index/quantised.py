@@ -1,4 +1,4 @@
-"""Search over labels in half a byte for up to three dimensions: product quantisation of faiss."""
+"""Search over labels in half a byte for one or two dimensions: product quantisation of faiss."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dexa.index.approximate import ApproximateIndex, faiss_package
 from dexa.index.base import saved_arguments
 from dexa.types import NO_LABEL
 
-_TOGETHER, _PARTS = 3, 128
-"""Dimensions that share a code at most, and codes of a label at least, where it is long enough."""
+_IN_PAIRS = 256
+"""From so many dimensions on, two share a code: fewer codes would be too coarse."""
 
 _CENTROIDS = 16
 
 
 @final
 class PqIndex(ApproximateIndex):
-    """Search that looks at all labels, in codes of half a byte for up to three dimensions.
+    """Search that looks at all labels, in codes of half a byte for two dimensions.
 
-    Three dimensions, fewer where a vector has less than 384, are replaced by the nearest of 16
+    Two dimensions, or one where a vector has less than 256, are replaced by the nearest of 16
     centroids (product quantisation, Jégou et al., 2011), so that a score is a sum of numbers from a
     table that fits into registers (André et al., 2015). The time of a query is in proportion to the
     labels. The index is built in seconds and takes in new labels at once; when it has grown to more
@@ -32,7 +32,7 @@ class PqIndex(ApproximateIndex):
 
     kind = "pq"
     file = "codes.faiss"
-    usual_effort = 600
+    usual_effort = 300
 
     def _built(self, vectors: torch.Tensor) -> Any:
         faiss, array = faiss_package(), self._shaped(vectors)
@@ -78,4 +78,4 @@ class PqIndex(ApproximateIndex):
 
 def _together(vectors: torch.Tensor) -> int:
     """How many dimensions share a code."""
-    return min(_TOGETHER, max(1, vectors.shape[1] // _PARTS))
+    return 1 if vectors.shape[1] < _IN_PAIRS else 2

@@ -76,7 +76,7 @@ class IndexChoice:
     Attributes:
         kind: ``exact``; ``pq`` (product quantisation) or ``faiss`` (a graph), which are approximate
             (``pip install 'dexa-xc[faiss]'``); or ``auto``: exact on a GPU and up to 100,000
-            labels, else, where faiss is installed, pq up to 400,000 labels and faiss beyond.
+            labels, else, where faiss is installed, pq up to 300,000 labels and faiss beyond.
     """
 
     kind: str = "auto"
