@@ -39,8 +39,8 @@ class PqIndex(ApproximateIndex):
         parts = array.shape[1] // _together(vectors)
         codes = faiss.IndexPQFastScan(array.shape[1], parts, 4, faiss.METRIC_INNER_PRODUCT)
         codes.pq.cp.min_points_per_centroid = 1  # few labels are scanned precisely, and need none
-        enough = (max(len(array), _CENTROIDS), array.shape[1])
-        codes.train(np.resize(array, enough))
+        enough = np.resize(array, (_CENTROIDS, array.shape[1]))
+        codes.train(array if len(array) >= _CENTROIDS else enough)
         codes.add(array)
         self._learnt_from = len(array)
         return codes
