@@ -257,8 +257,8 @@ class Dexa(Trained):
         Args:
             folder: that `save` wrote.
             device: ``auto``, ``cpu`` or ``cuda``.
-            index: ``exact``, ``faiss`` or ``auto`` (by the number of labels); None for the index
-                that the folder holds. Another than that is built now; `save` keeps it.
+            index: ``exact``, ``pq``, ``faiss`` or ``auto`` (by the number of labels); None for the
+                index that the folder holds. Another than that is built now; `save` keeps it.
             mmap: on a CPU, map large files into memory instead of reading them: the model opens
                 at once, and processes share it. The checksums of files above 16 MiB are not
                 looked at then, only their sizes; ``dexa info MODEL_DIR --check`` looks at all.

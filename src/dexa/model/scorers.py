@@ -188,7 +188,7 @@ class Scorers:
         """The same scorers on indexes of another kind; words are searched as they are.
 
         Args:
-            kind: ``exact``, ``faiss``, or ``auto`` for what fits the number of labels.
+            kind: ``exact``, ``pq``, ``faiss``, or ``auto`` for what fits the number of labels.
             progress: told what is chosen and built.
 
         Raises:
