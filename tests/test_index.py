@@ -27,6 +27,7 @@ from dexa.index import (
     precise,
     reindexed,
 )
+from dexa.storage import read_json, write_json
 from dexa.types import NO_LABEL, Silence
 
 without_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="needs dexa-xc[faiss]")
@@ -427,6 +428,19 @@ def test_refuses_an_index_of_other_vectors(index, tmp_path: Path) -> None:
     (tmp_path / index.file).unlink()
     with pytest.raises(ModelFolderError, match="missing file"):
         index.load(tmp_path, vectors(20, 9, 0))
+
+
+@pytest.mark.parametrize("index", APPROXIMATE)
+def test_refuses_an_index_without_its_arguments(index, tmp_path: Path) -> None:
+    index(vectors(20, 9, 0)).save(tmp_path)
+    arguments = read_json(tmp_path / "index.json")
+    for name in index.numbers:
+        for value in ("many", None):
+            write_json(tmp_path / "index.json", arguments | {name: value})
+            with pytest.raises(
+                ModelFolderError, match=rf"index.json: '{name}' is .*a whole number"
+            ):
+                index.load(tmp_path, vectors(20, 9, 0))
 
 
 @without_faiss

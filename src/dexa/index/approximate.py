@@ -43,6 +43,9 @@ class ApproximateIndex(VectorIndex):
     file: ClassVar[str]
     """Where `save` puts what faiss built."""
 
+    numbers: ClassVar[tuple[str, ...]] = ("effort",)
+    """Arguments that `save` writes, whole numbers all."""
+
     def __init__(self, vectors: torch.Tensor, *, effort: int | None = None) -> None:
         super().__init__(vectors)
         self.effort = effort or self.usual_effort
@@ -130,12 +133,12 @@ class ApproximateIndex(VectorIndex):
             MissingFileError: there is no index in the folder.
             ModelFolderError: there is one of another kind, or of other vectors.
         """
-        arguments = saved_arguments(folder, cls.kind)
+        arguments = saved_arguments(folder, cls.kind, cls.numbers)
         index = cls.__new__(cls)
         index._vectors = vectors
         index._removed = torch.zeros(len(vectors), dtype=torch.bool)
         index._forgets = False
-        index.effort = int(arguments["effort"])
+        index.effort = arguments["effort"]
         index._is_mapped = mmap
         index._faiss = index._opened(folder / cls.file)
         index.remove(arguments.get("removed", ()))

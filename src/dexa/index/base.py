@@ -214,18 +214,30 @@ def saved_index(folder: Path) -> dict[str, Any]:
     return arguments
 
 
-def saved_arguments(folder: Path, kind: str) -> dict[str, Any]:
+def saved_arguments(folder: Path, kind: str, numbers: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments of the index of one kind that was saved into a folder.
+
+    Args:
+        folder: where it was saved.
+        kind: of the index.
+        numbers: names of arguments that are whole numbers.
 
     Raises:
         MissingFileError: there is no index in the folder.
-        ModelFolderError: there is one of another kind.
+        ModelFolderError: there is one of another kind, or without these numbers.
     """
     arguments = saved_index(folder)
     if arguments["kind"] != kind:
         raise ModelFolderError(
             f"an index of kind {arguments['kind']!r}", expected=repr(kind), path=folder / INDEX_FILE
         )
+    for name in numbers:
+        if not isinstance(arguments.get(name), int):
+            raise ModelFolderError(
+                f"{name!r} is {arguments.get(name)!r}",
+                expected="a whole number",
+                path=folder / INDEX_FILE,
+            )
     return arguments
 
 

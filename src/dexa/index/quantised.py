@@ -33,6 +33,7 @@ class PqIndex(ApproximateIndex):
     kind = "pq"
     file = "codes.faiss"
     usual_effort = 300
+    numbers = ("effort", "learnt_from")
 
     def _built(self, vectors: torch.Tensor) -> Any:
         faiss, array = faiss_package(), self._shaped(vectors)
@@ -72,7 +73,7 @@ class PqIndex(ApproximateIndex):
     def load(cls, folder: Path, vectors: torch.Tensor, *, mmap: bool = True) -> Self:
         """As `ApproximateIndex.load`."""
         index = super().load(folder, vectors, mmap=mmap)
-        index._learnt_from = int(saved_arguments(folder, cls.kind)["learnt_from"])
+        index._learnt_from = saved_arguments(folder, cls.kind)["learnt_from"]
         return index
 
 
