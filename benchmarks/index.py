@@ -4,8 +4,7 @@
 
 Vectors are the label embeddings and the classifiers of a model; queries are its vectors of test
 documents of the bundled data set. Right are the answers of exact search. Approximate indexes are
-measured at several efforts, those of the model if it has any, else built now. With ``--times 4``
-there are four times the labels: each has copies beside it, moved at random by ``--noise``.
+measured at several efforts, those of the model if it has any, else built now.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--queries", type=int, default=2_000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--noise", type=float, default=0.3)
     parser.add_argument("--chart", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -46,22 +43,9 @@ def main() -> None:
     curves = {}
     for name in (LABEL_SEARCH, CLASSIFIERS):
         index = model.scorers.indexes()[name]
-        if options.times > 1:
-            index = ExactIndex(multiplied(index.vectors, options.times, options.noise))
         curves[name] = measured(name, index, queries)
     if options.chart is not None:
         draw(curves, options.chart)
-
-
-def multiplied(vectors: torch.Tensor, times: int, noise: float) -> torch.Tensor:
-    """Vectors, and so many copies of each, as long, in directions that differ at random."""
-    random = torch.Generator().manual_seed(0)
-    copies = [vectors]
-    for _ in range(times - 1):
-        moved = torch.randn(vectors.shape, generator=random) * noise / vectors.shape[1] ** 0.5
-        lengths = vectors.norm(dim=1, keepdim=True)
-        copies.append(lengths * torch.nn.functional.normalize(vectors + lengths * moved, dim=1))
-    return torch.cat(copies)
 
 
 def measured(name: str, index: Index, queries: torch.Tensor) -> dict[str, list]:

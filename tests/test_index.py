@@ -460,11 +460,11 @@ def test_codes_are_learnt_anew_when_their_labels_have_doubled(tmp_path: Path) ->
     few[:, 1:] = 0
     index = PqIndex(few)
     index.add(few)
-    assert index._learnt_from == 300
+    assert index.learnt_from == 300
     index.save(tmp_path)
     index = PqIndex.load(tmp_path, index.vectors)
     index.add(many)
-    assert index._learnt_from == 6600
+    assert index.learnt_from == 6600
     right = ExactIndex(index.vectors).search(many[:50], 100)
     assert recall(index.search(many[:50], 100).labels, right.labels) >= 0.98
 

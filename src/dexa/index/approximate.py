@@ -44,11 +44,11 @@ class ApproximateIndex(VectorIndex):
     """Where `save` puts what faiss built."""
 
     numbers: ClassVar[tuple[str, ...]] = ("effort",)
-    """Arguments that `save` writes, whole numbers all."""
+    """Attributes that `save` writes and `load` sets, whole numbers all."""
 
     def __init__(self, vectors: torch.Tensor, *, effort: int | None = None) -> None:
         super().__init__(vectors)
-        self.effort = effort or self.usual_effort
+        self.effort = self.usual_effort if effort is None else effort
         self._is_mapped = False
         self._faiss = self._built(self._vectors)
 
@@ -111,7 +111,7 @@ class ApproximateIndex(VectorIndex):
         return type(self)(vectors, effort=self.effort)
 
     def _arguments(self) -> dict[str, Any]:
-        return {"effort": self.effort}
+        return {name: getattr(self, name) for name in self.numbers}
 
     def save(self, folder: Path) -> None:
         """Write what faiss built and the arguments into a folder; the model keeps the vectors."""
@@ -138,7 +138,8 @@ class ApproximateIndex(VectorIndex):
         index._vectors = vectors
         index._removed = torch.zeros(len(vectors), dtype=torch.bool)
         index._forgets = False
-        index.effort = arguments["effort"]
+        for name in cls.numbers:
+            setattr(index, name, arguments[name])
         index._is_mapped = mmap
         index._faiss = index._opened(folder / cls.file)
         index.remove(arguments.get("removed", ()))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dexa.index.approximate import ApproximateIndex, faiss_package
-from dexa.index.base import saved_arguments
 from dexa.types import NO_LABEL
 
 _IN_PAIRS = 256
@@ -34,6 +32,7 @@ class PqIndex(ApproximateIndex):
     file = "codes.faiss"
     usual_effort = 300
     numbers = ("effort", "learnt_from")
+    learnt_from: int
 
     def _built(self, vectors: torch.Tensor) -> Any:
         faiss, array = faiss_package(), self._shaped(vectors)
@@ -43,7 +42,7 @@ class PqIndex(ApproximateIndex):
         enough = np.resize(array, (_CENTROIDS, array.shape[1]))
         codes.train(array if len(array) >= _CENTROIDS else enough)
         codes.add(array)
-        self._learnt_from = len(array)
+        self.learnt_from = len(array)
         return codes
 
     def _shaped(self, vectors: torch.Tensor) -> NDArray[np.float32]:
@@ -60,21 +59,11 @@ class PqIndex(ApproximateIndex):
         return labels.masked_fill(~living[labels.clamp(min=0)], NO_LABEL)
 
     def _take_in(self, new: torch.Tensor) -> None:
-        if len(self) + len(new) > 2 * self._learnt_from:
+        if len(self) + len(new) > 2 * self.learnt_from:
             self._faiss = self._built(torch.cat([self._vectors, new]))
             self._is_mapped = False
         else:
             super()._take_in(new)
-
-    def _arguments(self) -> dict[str, Any]:
-        return super()._arguments() | {"learnt_from": self._learnt_from}
-
-    @classmethod
-    def load(cls, folder: Path, vectors: torch.Tensor, *, mmap: bool = True) -> Self:
-        """As `ApproximateIndex.load`."""
-        index = super().load(folder, vectors, mmap=mmap)
-        index._learnt_from = saved_arguments(folder, cls.kind)["learnt_from"]
-        return index
 
 
 def _together(vectors: torch.Tensor) -> int:

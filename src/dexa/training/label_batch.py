@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,13 +64,15 @@ class LabelBatchMaker:
 
     def _make(self, _: int, drawn: torch.Tensor) -> list[LabelBatch]:
         labels, documents = drawn[:2]
-        known, true = (
-            None
-            if pairs is None
-            else pairs_within(pairs, labels, documents, self._size, budget=self._budget)
-            for pairs in (self._known, self._truth)
+        within = functools.partial(
+            pairs_within,
+            labels=labels,
+            documents=documents,
+            batch_size=self._size,
+            budget=self._budget,
         )
-        assert known is not None
+        known = within(self._known)
+        true = None if self._truth is None else within(self._truth)
         texts, which = self._texts(drawn)
         return [
             LabelBatch(
