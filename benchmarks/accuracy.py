@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,8 @@ def run(
             stage: round(sum(r["seconds"] for r in model.model.history if r["stage"] == stage), 1)
             for stage in stages
         },
+        # of the process until now: give each run one of its own
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "peak_gpu_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)
         if torch.cuda.is_available()
         else 0,
@@ -158,14 +161,15 @@ def _over(split: Split, known: NDArray[np.integer]) -> Split:
 
 def table(rows: list[dict]) -> list[str]:
     """Rows as a Markdown table."""
-    head = ["run", "seed", "scorer", *METRICS, "encoder s", "classifiers s", "train s", "CPU-s"]
+    costs = ["encoder s", "classifiers s", "train s", "CPU-s", "GiB"]
+    head = ["run", "seed", "scorer", *METRICS, *costs]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         for scorer, figures in row["scorers"].items():
             values = [f"{figures[metric]:.2f}" for metric in METRICS]
             seconds = [row["stages_s"]["encoder_stage"], row["stages_s"]["classifier_stage"]]
             cells = [row["run"], row["seed"], scorer, *values, *seconds, row["train_s"]]
-            cells.append(row["train_cpu_s"])
+            cells += [row["train_cpu_s"], row["peak_gib"]]
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     return lines
 

@@ -72,12 +72,7 @@ def meet(
         support: which weights there are.
         most: meetings to keep at most; documents beyond are left out.
     """
-    n_labels = width(labels)
-    rows, columns = np.nonzero(proposed != NO_LABEL)
-    own = np.repeat(np.arange(len(proposed)), np.diff(labels.indptr)) * n_labels + labels.indices
-    keys = np.union1d(rows * n_labels + proposed[rows, columns], own)
-    right = np.isin(keys, own, assume_unique=True)
-    rows, columns = np.divmod(keys, n_labels)
+    rows, columns, right = _pairs(proposed, labels)
     values, places, counts, total = [], [], [], 0
     slices = _slices(np.diff(documents.indptr)[rows])
     for part, found in _found(slices, documents, rows, columns, support):
@@ -93,6 +88,30 @@ def meet(
     parts = (np.concatenate(values), np.concatenate(places), ends)
     meetings = csr_array(parts, shape=(len(rows), len(support.text)))
     return Candidates(rows, columns, right, meetings)
+
+
+def _pairs(
+    proposed: NDArray[np.int64], labels: csr_array
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Document, label, and whether it is right, of what is proposed or right; each pair once."""
+
+    def keys_of(start: int) -> NDArray[np.int64]:
+        some = np.sort(proposed[start : start + _CHUNK], axis=1)
+        rows, columns = np.nonzero(np.diff(some, axis=1, prepend=NO_LABEL))  # which sorts first
+        return (start + rows) * n_labels + some[rows, columns]
+
+    n_labels = width(labels)
+    starts = range(0, len(proposed), _CHUNK)
+    keys = np.concatenate([np.empty(0, np.int64), *side_by_side(keys_of, starts)])
+    own = np.repeat(np.arange(len(proposed)), np.diff(labels.indptr)) * n_labels + labels.indices
+    own = np.unique(own)
+    at = np.searchsorted(keys, own)
+    missing = np.append(keys, -1)[at] != own
+    keys = np.insert(keys, at[missing], own[missing])
+    right = np.zeros(len(keys), bool)
+    right[np.searchsorted(keys, own)] = True
+    rows, columns = np.divmod(keys, n_labels)
+    return rows, columns, right
 
 
 def _slices(lengths: NDArray[np.integer]) -> Iterator[slice]:

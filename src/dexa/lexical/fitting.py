@@ -32,6 +32,7 @@ from dexa.lexical.candidates import Candidates, meet, shortlist
 from dexa.lexical.linear import SparseLinear
 from dexa.lexical.prior import SLIGHT, first_guess, prior_weights, scorer_over
 from dexa.lexical.support import FAINTEST, WIDEST, Support, find_support
+from dexa.threads import side_by_side
 from dexa.types import NO_LABEL
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 _CURVATURE = 0.25  # of the logistic loss, at most
 _FAINT = 0.2  # weights below this share of a label's largest hardly change who is wrong
 _LEAP = 5.0  # of a number of the prior in a step of Newton's method, at most
+_IN_CACHE = 1 << 14  # candidates
+_ENOUGH = 2_000_000  # candidates, of documents in random order, for the few numbers of the prior
 
 
 @final
@@ -192,7 +195,7 @@ def _fit_prior(
     evidence = _evidence(candidates, support, groups)
     met = (evidence[:, :-2] > 0).any(axis=1) | np.isin(candidates.labels, heads)
     candidates, evidence = candidates[met], evidence[met]
-    share = _logistic_regression(evidence, candidates.right)
+    share = _logistic_regression(evidence[:_ENOUGH], candidates.right[:_ENOUGH])
     weights, bias = prior_weights(share, support, groups)
     return candidates, _Prior(share, weights, bias, evidence @ share)
 
@@ -226,13 +229,18 @@ def _logistic_regression(
     evidence: NDArray[np.float64], right: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Weights ``[F]`` by Newton's method, held to a first guess where the data say little."""
+
+    def derivatives(rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        some = evidence[rows]
+        chance = _chance_of(some @ share)
+        return some.T @ (chance - right[rows]), (some.T * (chance * (1 - chance))) @ some
+
     guess = first_guess()
     share = guess.copy()
     for _ in range(25):
-        chance = _chance(evidence @ share)
-        gradient = evidence.T @ (chance - right) + share - guess
-        hessian = (evidence * (chance * (1 - chance))[:, None]).T @ evidence + np.eye(len(share))
-        step = np.linalg.solve(hessian, gradient)
+        first, second = zip(*side_by_side(derivatives, _parts(len(right))), strict=True)
+        gradient = sum(first) + share - guess
+        step = np.linalg.solve(sum(second) + np.eye(len(share)), gradient)
         share = share - step / max(1, np.abs(step).max() / _LEAP)
         if np.abs(step).max() < 1e-4:
             break
@@ -240,4 +248,14 @@ def _logistic_regression(
 
 
 def _chance(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    parts = side_by_side(lambda part: _chance_of(margins[part]), _parts(len(margins)))
+    return np.concatenate(parts)
+
+
+def _chance_of(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-np.clip(margins, -50, 50)))
+
+
+def _parts(count: int) -> list[slice]:
+    """Slices that stay in the cache of a core; one at least."""
+    return [slice(start, start + _IN_CACHE) for start in range(0, max(1, count), _IN_CACHE)]
