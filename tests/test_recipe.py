@@ -431,6 +431,14 @@ def test_the_rules_for_batches_of_labels() -> None:
     assert softmax["encoder_stage.batch_size"] == 3_200
     assert softmax["encoder_stage.temperature"] == 0.07
     assert softmax["encoder_stage.epochs"] == 20  # of 125 batches of labels, not 31 of documents
+    for documents, loss, epochs in (
+        (100_000, "softmax", 80),
+        (100_000, "likelihood", 40),
+        (20_000, "softmax", 40),
+    ):
+        tuned = dataclasses.replace(size, width=384, documents=documents)
+        rules = filled(tuned, **changes, encoder_stage__loss=loss)
+        assert rules["encoder_stage.epochs"] == epochs
     rare = Size(documents=100_000, labels=10**7, pairs=64_000, width=None, titles=True)
     assert filled(rare, **changes)["encoder_stage.epochs"] == 25  # 1,000 steps, 40 an epoch
     few = Size(documents=100, labels=800, pairs=10**8, width=None, titles=True)

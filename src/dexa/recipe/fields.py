@@ -107,7 +107,7 @@ class EncoderStage:
     """
 
     task: str = "documents"
-    epochs: int | None = None  # 40 for a transformer, 20 for a bag; 60 where batches are few
+    epochs: int | None = None  # 40, a bag 20; few batches: 60; many labels by softmax: 80
     batch_size: int | None = None  # 1,600, 3,200 labels under a softmax; few documents: a 16th
     texts_at_once: int = 0
     learning_rate: float | None = None  # 1e-2 for a bag; 1e-3 up to 384 dimensions, 2e-4 above

@@ -32,6 +32,7 @@ class Size:
 
 _ENCODER_CURRICULUM = (10, 25, 50, 75, 100, 125, 150, 200)
 _PUBLISHED_EPOCHS = 300
+_MANY_DOCUMENTS = 50_000
 
 
 def completed(recipe: Recipe, size: Size) -> Recipe:
@@ -39,12 +40,14 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
     first, second = recipe.encoder_stage, recipe.classifier_stage
     bag = size.width is None
     by_labels = first.task == "labels"
-    many = 3_200 if by_labels and first.loss == "softmax" else 1_600
+    by_softmax = by_labels and first.loss == "softmax"
+    many = 3_200 if by_softmax else 1_600
     drawn = size.documents  # in an epoch
     if by_labels:
         drawn = label_draws(size.documents, size.labels, size.pairs)
     batch = _or(first.batch_size, _batch_size(size.documents, many))
-    epochs = _or(first.epochs, _epochs(drawn / batch, 20 if bag else 40, 60, 1_000))
+    enough = _usual_epochs(size, by_softmax)
+    epochs = _or(first.epochs, _epochs(drawn / batch, enough, 60, 1_000))
     last_batch = _or(second.batch_size, _batch_size(size.documents, 2_048))
     last_steps = size.documents / last_batch
     last_epochs = _or(second.epochs, _epochs(last_steps, 6 if bag else 20, 20, 230))
@@ -99,6 +102,16 @@ def label_draws(documents: int, labels: int, pairs: int) -> int:
 def _batch_size(documents: int, most: int) -> int:
     """A 16th of the documents, within 256 and `most`; an eighth where that is below 256."""
     return min(most, max(documents // 16, min(256, max(1, documents // 8))))
+
+
+def _usual_epochs(size: Size, by_softmax: bool) -> int:
+    """Of the encoder stage, where batches are not few.
+
+    From batches of labels, by a softmax, a transformer goes on learning; but a small set by heart.
+    """
+    if size.width is None:
+        return 20
+    return 80 if by_softmax and size.documents >= _MANY_DOCUMENTS else 40
 
 
 def _epochs(steps_of_epoch: float, enough: int, most: int, steps: int) -> int:
