@@ -503,7 +503,6 @@ def test_many_chunks_and_blocks(monkeypatch: pytest.MonkeyPatch, scan: str) -> N
     monkeypatch.setattr(coarse, "_SCAN_BYTES", {"cpu": 4096})
     monkeypatch.setattr(precise, "_CHUNK", 100)
     monkeypatch.setattr(precise, "_SCORES_BYTES", 1)
-    monkeypatch.setattr(precise, "_GATHER_BYTES", 1)
     labels, queries = vectors(1001, 8, 0), vectors(10, 8, 1)
     labels[500:] = labels[:501].clone()
     for k in (1, 20, 300, 1001):

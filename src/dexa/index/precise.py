@@ -9,7 +9,6 @@ import torch
 
 from dexa.index.best import Best
 
-_GATHER_BYTES = 1 << 19  # of vectors gathered at a time on a CPU: they stay in its cache
 _SCORES_BYTES = 64 << 20  # of scores of all labels at a time
 _CHUNK = 1 << 14  # labels widened to float64 at a time
 
@@ -26,12 +25,12 @@ def inner_products(
     if queries.device.type == "cuda" and 0 < labels.shape[1] <= len(vectors) and len(labels):
         return _sampled_products(queries, vectors, labels)
     scores = queries.new_empty(labels.shape)
-    step = max(1, _GATHER_BYTES // max(1, 4 * labels.shape[1] * vectors.shape[1]))
-    for start in range(0, len(queries), step):
-        rows = slice(start, start + step)
-        chosen = vectors.index_select(0, labels[rows].flatten()).double()
-        chosen = chosen.unflatten(0, labels[rows].shape)
-        scores[rows] = (queries[rows, None].double() @ chosen.mT)[:, 0]
+    # the same memory again and again: fresh memory would take as long as the products
+    chosen = vectors.new_empty(labels.shape[1], vectors.shape[1])
+    precise = torch.empty_like(chosen, dtype=torch.float64)
+    for query, own, of_query in zip(queries.double(), labels, scores, strict=True):
+        torch.index_select(vectors, 0, own, out=chosen)
+        of_query.copy_(precise.copy_(chosen) @ query)
     return scores
 
 
