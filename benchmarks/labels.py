@@ -1,17 +1,18 @@
 """Labels that come after training: how well they are found, beside a model trained with all.
 
     python benchmarks/labels.py
+    python benchmarks/labels.py --documents 10000 --recipe dexa
     python benchmarks/labels.py --held-out --shrinkage 0.3 1 3
     python benchmarks/labels.py --costs
 
 A tenth of the labels of the bundled titles is taken away before training, and added afterwards: by
-their texts; by texts and the auxiliary vector of the nearest cluster; by texts and their training
-documents. Figures are recall at 10: the share of the true pairs of these labels, and of all others,
-that stand among the first ten answers, in the test split after its filter, or with ``--held-out``
-in a tenth of train that no model sees, for choices; of the documents without a late label as many
-are asked as there are with one. Labels whose text another label has as well
-cannot be added, and are in no figure. Trained models are kept in ``--work``. ``--costs`` shows what
-single changes take, in time of the processor and in bytes written, and an explanation.
+their texts; by texts and the auxiliary vector of the nearest cluster, where the recipe has such; by
+texts and their training documents. Figures are recall at 10: the share of the true pairs of these
+labels, and of all others, that stand among the first ten answers, in the test split after its
+filter, or with ``--held-out`` in a tenth of train that no model sees, for choices; of the documents
+without a late label as many are asked as there are with one. Labels whose text another label has as
+well cannot be added, and are in no figure. Trained models are kept in ``--work``. ``--costs`` shows
+what single changes take, in time of the processor and in bytes written, and an explanation.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def main() -> None:
 def variants(options: argparse.Namespace) -> Iterator[tuple[str, Choice, bool]]:
     """A name, how new labels are scored, and whether they have documents."""
     yield "text", Choice(auxiliary=False), False
-    yield "text and nearest cluster", Choice(auxiliary=True), False
+    if getattr(recipes, options.recipe)().auxiliary.shared_vectors != 0:
+        yield "text and nearest cluster", Choice(auxiliary=True), False
     for shrinkage in options.shrinkage:
         choice = Choice(auxiliary=False, shrinkage=shrinkage)
         yield f"text and documents, shrinkage {shrinkage:g}", choice, True
