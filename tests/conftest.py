@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from dexa import Dataset, Dexa, load_dataset
 from dexa.recipe import Recipe
@@ -16,6 +17,8 @@ from tiny_models import tiny_recipe as recipe_of
 # Tensors here are tiny: several threads only wait for each other, for long on a busy machine.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the commands that tests run
+settings.register_profile("untimed", deadline=None)  # on a busy machine any example can be slow
+settings.load_profile("untimed")
 os.environ["DEXA_CACHE"] = str(Path(__file__).parents[1] / "build" / "cache")
 
 

@@ -109,7 +109,7 @@ def agree(figures, expected: dict[str, float]) -> None:
         assert figures[metric] == pytest.approx(100 * value, abs=1e-4), metric
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=SEEDS)
 def test_breakdowns_agree_with_loops(seed: int) -> None:
     dataset, predictions = random_case(seed)
@@ -200,7 +200,7 @@ def test_tables_show_two_systems_and_their_difference() -> None:
     assert (nothing.rows(), nothing.series("P@1")) == ([["labels"]], {})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS)
 def test_reliability_agrees_with_loops(seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ def test_like_labels_share_a_vector() -> None:
     assert len(set(groups[:, 0].tolist())) == 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=st.integers(1, 30),
     shared=st.integers(0, 40),

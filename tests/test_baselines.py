@@ -237,7 +237,7 @@ def naive_bm25(label: list[str], labels: list[list[str]], words: set[str], k1: f
     return score
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(labels=TEXTS, queries=TEXTS, k1=st.floats(0, 3), b=st.floats(0, 1))
 def test_bm25_against_a_loop(labels: list[str], queries: list[str], k1: float, b: float) -> None:
     features = TextFeatures.fit(queries, labels)
@@ -250,7 +250,7 @@ def test_bm25_against_a_loop(labels: list[str], queries: list[str], k1: float, b
         assert row == pytest.approx(expected, abs=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(labels=TEXTS, others=TEXTS, keep=st.integers(0, 5))
 def test_bm25_of_other_texts_weighs_words_as_before(
     labels: list[str], others: list[str], keep: int

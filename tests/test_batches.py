@@ -44,7 +44,7 @@ def test_when_documents_are_clustered_anew() -> None:
 # orders
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     documents=st.integers(1, 40),
     size=st.integers(1, 50),

@@ -29,7 +29,7 @@ def test_the_curve_is_near_the_truth() -> None:
     np.testing.assert_allclose(curve(at), at**2, atol=0.06)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(2, 200), seed=st.integers(0, 2**31), levels=st.integers(1, 50))
 def test_it_never_falls_and_is_a_share(count: int, seed: int, levels: int) -> None:
     scores, right = drawn(count, seed)
@@ -42,7 +42,7 @@ def test_it_never_falls_and_is_a_share(count: int, seed: int, levels: int) -> No
     assert ((found >= 0) & (found <= 1)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     count=st.integers(5, 200),
     seed=st.integers(0, 2**31),

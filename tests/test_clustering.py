@@ -49,7 +49,7 @@ def naive_balanced_kmeans(points: torch.Tensor, clusters: int, seed: int) -> tor
     return assignment
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 300),
     clusters=st.integers(1, 320),

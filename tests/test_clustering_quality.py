@@ -128,7 +128,7 @@ def test_quality_of_one_cluster(form: Any) -> None:
 
 
 @FORMS
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     count=st.integers(5, 50),
     clusters=st.integers(1, 9),

@@ -68,7 +68,7 @@ CLUSTERINGS = pytest.mark.parametrize("cluster", [dense_clusters, sparse_cluster
 
 
 @CLUSTERINGS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 200),
     clusters=st.integers(1, 220),
@@ -189,7 +189,7 @@ def test_products_stay_those_of_whole_rows_within_a_node() -> None:
     assert level.entries.nnz < points.nnz
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=8),
     seed=st.integers(0, 1000),

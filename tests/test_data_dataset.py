@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from scipy.sparse import coo_matrix, csr_array
 
 from dexa.data import Dataset, Split, default_fields
@@ -58,7 +58,6 @@ def test_lists_of_label_texts_and_test() -> None:
 
 
 @given(st.lists(st.sets(st.integers(0, 6)), min_size=1, max_size=9))
-@settings(deadline=None)
 def test_ids_names_arrays_and_matrices_agree(rows: list[set[int]]) -> None:
     names = [f"label {i}" for i in range(7)]
     texts = ["t"] * len(rows)

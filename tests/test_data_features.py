@@ -66,7 +66,7 @@ def names_of(features: TextFeatures) -> list[tuple[str, str]]:
     return [(GROUPS[g], term) for g, term in zip(features.groups, terms, strict=True)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(documents=texts, labels=texts, queries=texts)
 def test_features_against_a_loop(
     documents: list[str], labels: list[str], queries: list[str]

@@ -40,7 +40,7 @@ def test_no_file_no_pairs(tmp_path: Path) -> None:
 
 
 @given(pairs=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip(tmp_path: Path, pairs: list[tuple[int, int]]) -> None:
     path = tmp_path / "f.txt"
     write_filter_pairs(path, np.array(pairs, np.int64).reshape(-1, 2))

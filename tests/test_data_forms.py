@@ -168,7 +168,7 @@ LINES = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_s
     ),
     label_texts=st.tuples(LINES, LINES, LINES),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trips_of_any_texts(
     tmp_path: Path, texts: list[tuple[str, dict[int, float]]], label_texts: tuple[str, ...]
 ) -> None:

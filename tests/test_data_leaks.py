@@ -47,7 +47,7 @@ def random_dataset(seed: int) -> tuple[Dataset, dict]:
     return dataset, uids
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_leaks_agree_with_loops(seed: int) -> None:
     dataset, uids = random_dataset(seed)
@@ -182,7 +182,7 @@ def test_the_filters_of_the_bundled_data_set_are_found_again(tmp_path: Path) -> 
     assert counts["test documents in train"] == 0 < len(by_text.test_in_train)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(["a b", "A  B", "a-b.", "ab", "", "  ", "!!", "!!!", "C", "C++"])))
 def test_near_duplicates_agree_with_loops(texts: list[str]) -> None:
     groups: dict[str, list[int]] = {}

@@ -70,7 +70,7 @@ def test_example_of_the_format(tmp_path: Path) -> None:
 
 
 @given(rows=ROWS, read_bytes=st.integers(1, 40), write_entries=st.integers(1, 5))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip_in_blocks_of_any_size(
     tmp_path: Path, rows: list[dict[int, float]], read_bytes: int, write_entries: int
 ) -> None:
@@ -89,7 +89,7 @@ def test_round_trip_in_blocks_of_any_size(
 
 
 @given(rows=ROWS, read_bytes=st.integers(1, 40))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_labels_keep_what_is_above_zero(
     tmp_path: Path, rows: list[dict[int, float]], read_bytes: int
 ) -> None:
@@ -198,7 +198,7 @@ def test_without_a_header(tmp_path: Path) -> None:
 
 
 @given(rows=st.lists(st.lists(st.tuples(st.integers(0, 11), st.integers(-9, 9)), max_size=6)))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_not_strict_sums_and_fills_up(tmp_path: Path, rows: list[list[tuple[int, int]]]) -> None:
     path = tmp_path / "m.txt"
     lines = [" ".join(f"{index}:{value}" for index, value in row) for row in rows]
@@ -276,7 +276,6 @@ PIECES += ["qid:3 ", "\t", "\r", "nan", "inf", "0x1", "1e999", ",", '"']
 
 
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
-@settings(deadline=None)
 def test_the_fast_way_reads_as_the_slow_one(pieces: list[str]) -> None:
     block = "".join(pieces).encode() + b"\n"
     ways = []
@@ -305,7 +304,7 @@ def test_labels_are_never_negative_nor_none(tmp_path: Path) -> None:
 
 
 @given(content=st.text(alphabet="01:. -#\n\r\te", max_size=60))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_a_matrix_or_one_error_with_a_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "m.txt"
     path.write_bytes(b"2 3\n" + content.encode())

@@ -15,7 +15,7 @@ SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=5)
 
 
 @given(tokens=arrays(np.int64, SHAPES, elements=st.integers(-(2**63), 2**63 - 1)))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_round_trip(tmp_path: Path, tokens: np.ndarray) -> None:
     folder = tmp_path / f"bert-base-{tokens.shape[1]}"
     folder.mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from test_data_matrix import ROWS, entries, matrix_of
 
 
 @given(rows=ROWS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip_and_as_text(tmp_path: Path, rows: list[dict[int, float]]) -> None:
     archive, text = tmp_path / "m.npz", tmp_path / "m.txt"
     write_npz(archive, matrix_of(rows))

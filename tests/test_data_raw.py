@@ -126,7 +126,7 @@ DOCUMENTS = st.lists(
 @given(
     documents=DOCUMENTS, labels=st.lists(TEXTS, min_size=5, max_size=5), ascii_only=st.booleans()
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_and_relevance_survives(
     tmp_path: Path,
     documents: list[tuple[str, str, dict[int, float]]],

@@ -54,7 +54,7 @@ def test_example_of_the_form(tmp_path: Path) -> None:
 
 
 @given(rows=ROWS, read_bytes=st.integers(1, 50), write_entries=st.integers(1, 5))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip_in_blocks_of_any_size(
     tmp_path: Path,
     rows: list[tuple[set[int], dict[int, float]]],
@@ -75,7 +75,7 @@ def test_round_trip_in_blocks_of_any_size(
 
 
 @given(rows=ROWS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip_by_way_of_two_matrices(
     tmp_path: Path, rows: list[tuple[set[int], dict[int, float]]]
 ) -> None:

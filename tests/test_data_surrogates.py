@@ -42,7 +42,7 @@ def test_the_files(tmp_path: Path) -> None:
 
 
 @given(data=st.data(), labels=st.integers(1, 12), threshold=st.integers(0, 10**6))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_round_trip(tmp_path: Path, data: st.DataObject, labels: int, threshold: int) -> None:
     valid = data.draw(st.sets(st.integers(0, labels - 1), min_size=1).map(sorted))
     drawn = data.draw(st.lists(st.integers(0, 4), min_size=len(valid), max_size=len(valid)))

@@ -42,7 +42,7 @@ def test_example_of_the_form(tmp_path: Path) -> None:
     read_bytes=st.integers(1, 40),
     end=st.sampled_from(["\n", " \n", "\r\n"]),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_as_written_in_blocks_of_any_size(
     tmp_path: Path, rows: dict[str, tuple[float, float]], read_bytes: int, end: str
 ) -> None:
@@ -166,7 +166,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 @given(words=st.lists(TOKENS, unique=True, max_size=8))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_vocabulary_round_trip(tmp_path: Path, words: list[str]) -> None:
     path = tmp_path / "Xf.txt"
     write_vocabulary(path, words)

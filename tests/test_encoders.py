@@ -568,7 +568,7 @@ def test_the_order_of_words_and_special_tokens_mean_nothing_to_a_bag(bag_folder:
     torch.testing.assert_close(one, two)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, 5), min_size=1, max_size=6),
     pairs=st.integers(1, 9),
@@ -942,7 +942,7 @@ def test_the_encoder_of_the_other_tests_opens(tmp_path: Path) -> None:
     assert open_encoder(str(write_encoder(tmp_path / "tiny")), max_length=16).dimension == 16
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=6), seed=st.integers(0, 1_000))
 def test_the_sparse_gradient_of_bag_sums_is_the_dense_one(lengths: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -69,7 +69,7 @@ def test_evaluation_filters_rounds_and_names_its_metrics() -> None:
     assert top.labels.tolist() == [[2, 0], [1, 0], [0, 1]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS)
 def test_frequency_deciles_agree_with_loops(seed: int) -> None:
     top, truth, frequency = random_case(seed)
@@ -101,7 +101,7 @@ def test_frequency_deciles_are_tenths_where_frequencies_differ() -> None:
     assert [(row.frequencies, row.pairs) for row in rows] == [("7", 50)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, bins=st.integers(1, 12))
 def test_calibration_agrees_with_loops(seed: int, bins: int) -> None:
     top, truth, _ = random_case(seed)

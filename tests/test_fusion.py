@@ -72,7 +72,7 @@ def fusion_of(
 # the tree
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     count=st.integers(2, 300),
     depth=st.integers(1, 8),
@@ -279,7 +279,7 @@ def test_candidates_of_no_scorer() -> None:
 # boosted trees
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(count=st.integers(20, 300), trees=st.integers(1, 6), seed=st.integers(0, 1_000))
 def test_a_forest_answers_as_scikit_learn_does(count: int, trees: int, seed: int) -> None:
     values, right = features(count, seed)

@@ -85,7 +85,7 @@ def test_as_one_walk_after_another(device: str, top_k: int, restart: float) -> N
     top_k=st.integers(1, 8),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_labels(
     rows: list[set[int]], steps: int, restart: float, top_k: int, seed: int
 ) -> None:

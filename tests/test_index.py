@@ -480,7 +480,7 @@ def test_codes_are_built_alike() -> None:
 # particular to exact search
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 700),
     k=st.integers(1, 80),

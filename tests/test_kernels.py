@@ -166,7 +166,7 @@ def test_large_scores_are_no_infinities(device: str) -> None:
     assert of_qkv.isfinite().all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lengths=st.lists(st.integers(0, 64), max_size=12), budget=st.booleans())
 def test_attention_of_any_lengths(lengths: list[int], budget: bool) -> None:
     groups = made_groups(lengths, "cpu", in_rows=False, budget=budget)
@@ -254,7 +254,7 @@ def test_means_of_texts_and_their_gradient(
 # the highest of many scores
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     rows=st.integers(0, 4),
     width=st.integers(1, 12).map(lambda n: n * FOLD) | st.integers(1, 400),

@@ -69,7 +69,7 @@ def naive_opinions(scorer: SparseLinear, row: np.ndarray) -> dict[int, float]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**16))
 def test_linear_opinions_against_a_loop(seed: int) -> None:
     draw = np.random.default_rng(seed)
@@ -101,7 +101,7 @@ def test_thinned_weights_against_a_loop() -> None:
     assert thin.heads is scorer.heads
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**16), widest=st.integers(1, 4))
 def test_support_and_meetings_against_a_loop(seed: int, widest: int) -> None:
     draw = np.random.default_rng(seed)
@@ -245,7 +245,7 @@ def test_settings_that_cannot_be(name: str) -> None:
         replace(FIT, **{name: 0})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**16), more=st.integers(0, 3))
 def test_rows_change_and_the_others_stay(seed: int, more: int) -> None:
     draw = np.random.default_rng(seed)

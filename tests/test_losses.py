@@ -116,7 +116,7 @@ sizes = given(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @sizes
 def test_hard_negatives_against_loops(seed, documents, labels, share_known, negatives, positives):
     similarity, positive, _, known = batch(seed, documents, labels, share_known=share_known)
@@ -127,7 +127,7 @@ def test_hard_negatives_against_loops(seed, documents, labels, share_known, nega
     assert_same_gradient(loss, naive, similarity)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @sizes
 def test_many_positives_against_loops(seed, documents, labels, share_known, negatives, positives):
     similarity, _, truth, known = batch(seed, documents, labels, share_known=share_known)
@@ -138,7 +138,7 @@ def test_many_positives_against_loops(seed, documents, labels, share_known, nega
     assert_same_gradient(loss, naive, similarity)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @sizes
 def test_the_softmax_against_loops(seed, documents, labels, share_known, negatives, positives):
     similarity, positive, _, known = batch(seed, documents, labels, share_known=share_known)

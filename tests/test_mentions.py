@@ -32,7 +32,7 @@ def naive_worth(documents: list[str], titles: list[str], truth: np.ndarray) -> l
     return [(r + 2 * common) / (n + 2) for r, n in zip(right, named, strict=True)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(documents=texts, titles=texts, queries=texts, seed=st.integers(0, 9))
 def test_mentions_against_a_loop(
     documents: list[str], titles: list[str], queries: list[str], seed: int

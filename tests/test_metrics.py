@@ -86,7 +86,7 @@ def naive_coverage(ids, sets, k):
     return len(found) / max(1, len(set().union(*sets)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, n=st.integers(1, 6), n_labels=st.integers(1, 9), k=st.integers(1, 7))
 def test_all_metrics_agree_with_loops(seed: int, n: int, n_labels: int, k: int) -> None:
     draw = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ def test_all_metrics_agree_with_loops(seed: int, n: int, n_labels: int, k: int) 
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=SEEDS,
     n=st.integers(0, 6),
@@ -224,7 +224,7 @@ def test_top_k_keeps_label_texts() -> None:
     assert metrics.drop_pairs(top, np.array([[0, 1]])).label_texts == ["a", "b"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, n=st.integers(1, 5), n_labels=st.integers(1, 6), n_pairs=st.integers(0, 12))
 def test_drop_pairs_agrees_with_loops(seed: int, n: int, n_labels: int, n_pairs: int) -> None:
     draw = np.random.default_rng(seed)

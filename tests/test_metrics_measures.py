@@ -79,7 +79,7 @@ def naive_by_document(
     return reached / possible if possible else 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, n=st.integers(1, 6), n_labels=st.integers(1, 9), k=SCALAR)
 def test_metrics_agree_with_loops(seed: int, n: int, n_labels: int, k: int) -> None:
     draw = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def test_metrics_agree_with_loops(seed: int, n: int, n_labels: int, k: int) -> N
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, n=st.integers(1, 6), n_labels=st.integers(1, 9))
 def test_recall_at_truth_agrees_with_loops(seed: int, n: int, n_labels: int) -> None:
     draw = np.random.default_rng(seed)
@@ -141,7 +141,7 @@ def test_recall_at_truth_agrees_with_loops(seed: int, n: int, n_labels: int) -> 
         assert metrics.micro_recall_at_truth(predictions, truth) == pytest.approx(micro)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, n=st.integers(1, 6), n_labels=st.integers(1, 9), k=SCALAR)
 def test_evaluate_and_per_document_agree_with_single_metrics(seed, n, n_labels, k) -> None:
     draw = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from dexa.types import NO_LABEL
 from test_metrics import SEEDS, random_ids, random_truth
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=SEEDS,
     n=st.integers(0, 8),
@@ -102,7 +102,7 @@ def test_memory_stays_below_that_of_the_predictions(k: int) -> None:
     assert peak < (1 if k == 5 else 2) * (scores.nbytes + ids.nbytes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 9_999), st.integers(1, 6))
 def test_equal_scores_can_go_to_the_larger_id(seed: int, k: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 3, size=(5, 4)).astype(np.float32)

@@ -29,7 +29,7 @@ def contributions(draw: np.random.Generator, n: int, k: int) -> tuple[PerDocumen
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, n=st.integers(1, 12), draws=st.integers(1, 40))
 def test_bootstrap_agrees_with_loops(seed: int, n: int, draws: int) -> None:
     first, second = contributions(np.random.default_rng(seed), n, 2)

@@ -239,7 +239,7 @@ def naive_share(value, count: int, player: int) -> float:
     return sum(gains) / math.factorial(count)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**16), count=st.integers(1, 4))
 def test_shares_are_shapley_values(seed: int, count: int) -> None:
     draw = np.random.default_rng(seed)

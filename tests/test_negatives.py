@@ -27,7 +27,7 @@ def as_lists(pairs: PairList) -> list[tuple[int, int]]:
 # the pairs of documents
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**16),
     documents=st.integers(1, 7),
@@ -67,7 +67,7 @@ def test_index_types_of_scipy(index_type: type) -> None:
 # the distinct numbers of batches
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     batches=st.lists(st.lists(st.integers(0, 8), max_size=6), min_size=1, max_size=5),
     budget=st.booleans(),
@@ -127,7 +127,7 @@ def check(plan: BatchPlan, documents: np.ndarray, truth: np.ndarray, known: np.n
             assert found.tolist() == naive_mask(matrix, rows, labels)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**16),
     count=st.integers(1, 12),
@@ -160,7 +160,7 @@ def test_plans_against_loops(
             assert len({len(part(b)) for b in range(plan.count)}) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**16), st.integers(1, 6), st.booleans())
 def test_one_label_a_document_is_found_in_its_column(
     seed: int, batch_size: int, budget: bool
@@ -190,7 +190,7 @@ def test_a_mask_of_no_cells_and_of_those_behind_the_last() -> None:
 # pairs within batches of labels and documents
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**16),
     count=st.integers(1, 12),

@@ -34,7 +34,7 @@ def naive_votes(
     return votes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**16),
     n=st.integers(1, 12),

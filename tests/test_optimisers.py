@@ -24,7 +24,7 @@ def gradient(step: int, rows: int = 5, columns: int = 4) -> torch.Tensor:
     return torch.randn(rows, columns, generator=generator, dtype=torch.float64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     beta1=st.floats(0.0, 0.99),
     beta2=st.floats(0.5, 0.999),

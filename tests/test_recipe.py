@@ -138,7 +138,6 @@ def test_this_file_knows_every_field() -> None:
 # JSON
 
 
-@settings(deadline=None)
 @given(CHANGES)
 def test_json_both_ways(changes: dict[str, Any]) -> None:
     recipe = PUBLISHED.changed({k: json.dumps(v) for k, v in changes.items()})
@@ -151,7 +150,7 @@ def test_json_both_ways(changes: dict[str, Any]) -> None:
     assert {key: flat[key] for key in rest} == {key: published[key] for key in rest}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES)
 def test_files_both_ways(tmp_path: Path, changes: dict[str, Any]) -> None:
     recipe = PUBLISHED.changed({k: json.dumps(v) for k, v in changes.items()})
@@ -344,7 +343,6 @@ def test_changes_leave_the_recipe_itself_alone() -> None:
 # what is filled in
 
 
-@settings(deadline=None)
 @given(
     changes=CHANGES,
     documents=st.integers(1, 10**7),

@@ -188,7 +188,7 @@ def test_a_second_rename_that_fails_gives_the_old_folder_back(
 # JSON and checksums
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON)
 def test_json_comes_back_as_it_went(tmp_path: Path, value: object) -> None:
     path = tmp_path / "value.json"

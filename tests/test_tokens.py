@@ -148,7 +148,7 @@ def check(groups: TokenGroups, texts: list[list[int]], first_position: int) -> N
         assert edges == list(range(0, total + 1, groups.width))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     batches=batches_of_lengths,
     first_position=st.sampled_from([0, 2]),
@@ -172,7 +172,7 @@ def test_groups_against_a_loop(
         check(groups, [texts[i] if i >= 0 else [] for i in some], first_position)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(batches=batches_of_lengths, in_rows=st.booleans(), budget=st.booleans())
 def test_batches_at_once_are_those_made_one_at_a_time(
     batches: list[list[int]], in_rows: bool, budget: bool
@@ -213,7 +213,7 @@ def test_batches_without_tokens_have_groups(in_rows: bool, budget: bool) -> None
     assert grouped(array_of([]), []) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 400), st.integers(0, 2**16), st.booleans())
 def test_batches_of_like_size_have_one_shape(count: int, seed: int, in_rows: bool) -> None:
     draw = np.random.default_rng(seed)
@@ -243,7 +243,7 @@ def test_texts_of_every_length_find_room(width: int, budget: bool) -> None:
     check(groups, texts, 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=200))
 def test_groups_are_more_than_half_full(lengths: list[int]) -> None:
     """n tokens share a group with ``64 // n`` texts, so only the last of a share is emptier."""

@@ -83,7 +83,7 @@ def texts_of(tokens: TokenArray) -> list[list[int]]:
     return [tokens.ids[a:b].tolist() for a, b in itertools.pairwise(bounds)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**16),
     documents=st.integers(4, 20),

@@ -191,7 +191,10 @@ class _Prior:
 def _fit_prior(
     candidates: Candidates, support: Support, groups: NDArray[np.int64], heads: NDArray[np.int64]
 ) -> tuple[Candidates, _Prior]:
-    """Fit the prior to those candidates on which the scorer would have an opinion."""
+    """Fit the prior to those candidates on which the scorer would have an opinion.
+
+    The first `_ENOUGH` of them are as good as all.
+    """
     evidence = _evidence(candidates, support, groups)
     met = (evidence[:, :-2] > 0).any(axis=1) | np.isin(candidates.labels, heads)
     candidates, evidence = candidates[met], evidence[met]
