@@ -32,11 +32,13 @@ class LabelNames:
         self._ends = np.cumsum(lengths + len(_BETWEEN))
 
     def find(self, query: str, limit: int) -> list[Label]:
-        """Labels whose text contains the query, whatever its case.
+        """Labels whose text contains the query, whatever its case; none for a blank one.
 
         The same text comes first, then texts that begin with it, then frequent labels.
         """
         wanted = _folded(query)
+        if not wanted:
+            return []
         hits = np.searchsorted(self._ends, self._places(wanted), side="right")
         rows: list[int] = np.unique(hits).tolist()
         if not rows:
