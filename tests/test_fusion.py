@@ -142,7 +142,7 @@ def test_every_leaf_has_its_candidates() -> None:
 def test_a_tree_is_its_arrays() -> None:
     values, right = features(200, 1)
     tree = fit_tree(values, right, 4, 1, 0)
-    again = DecisionTree(**tree.tensors()).to(torch.device("cpu"))
+    again = DecisionTree(**tree.tensors())
     assert set(tree.tensors()) == {"left", "right", "feature", "threshold", "probability"}
     assert torch.equal(again(values), tree(values))
 

@@ -6,7 +6,7 @@ the fused score is ``beta · (tree_weight · p + label search) + classifier``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from dexa.types import CLASSIFIERS, LABEL_SEARCH, NO_LABEL, TopK
 _LEAF = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DecisionTree:
     """A binary tree as plain arrays, one entry a node; node 0 is the root.
 
@@ -36,26 +36,56 @@ class DecisionTree:
     threshold: torch.Tensor
     probability: torch.Tensor
 
+    _cells: dict[torch.device, _Cells] = field(default_factory=dict, init=False, repr=False)
+
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """Probability that a candidate is right, float32 ``[C]`` for features ``[C, F]``."""
-        node = torch.zeros(len(features), dtype=torch.int64, device=features.device)
-        is_leaf = self.left == _LEAF
-        # a leaf leads back to itself, whatever its feature
-        here = torch.arange(len(self.left), device=self.left.device)
-        left, right = torch.where(is_leaf, here, self.left), torch.where(is_leaf, here, self.right)
-        feature = self.feature.clamp(min=0)
-        while not bool(is_leaf[node].all()):
-            value = features.gather(1, feature[node][:, None])[:, 0]
-            node = torch.where(value <= self.threshold[node], left[node], right[node])
-        return self.probability[node].float()
+        if features.device not in self._cells:
+            self._cells[features.device] = _cells_of(self, features.shape[1], features.device)
+        return self._cells[features.device](features)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The arrays by name."""
-        return dict(vars(self))
+        names = ("left", "right", "feature", "threshold", "probability")
+        return {name: getattr(self, name) for name in names}
 
-    def to(self, device: torch.device) -> DecisionTree:
-        """The same tree on another device."""
-        return DecisionTree(**{name: array.to(device) for name, array in vars(self).items()})
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """A tree of few features as a table: its thresholds cut each feature into steps.
+
+    Attributes:
+        thresholds: float64 of each feature, ascending, ``[T]``.
+        probability: float32, what the tree answers in each cell, as many dimensions as features.
+    """
+
+    thresholds: list[torch.Tensor]
+    probability: torch.Tensor
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        by_feature = features.double().T.contiguous()
+        steps = zip(self.thresholds, by_feature, strict=True)
+        return self.probability[tuple(torch.searchsorted(cuts, values) for cuts, values in steps)]
+
+
+def _cells_of(tree: DecisionTree, features: int, device: torch.device) -> _Cells:
+    """The table of a tree; with depth 7 and three features it has 82,000 cells at most."""
+    inner = tree.left != _LEAF
+    cuts = [tree.threshold[inner & (tree.feature == f)].cpu().unique() for f in range(features)]
+    table = torch.zeros([len(own) + 1 for own in cuts])
+    waiting = [(0, [(0, len(own) + 1) for own in cuts])]
+    while waiting:
+        node, box = waiting.pop()
+        if not inner[node]:
+            table[tuple(slice(*span) for span in box)] = tree.probability[node].float()
+            continue
+        feature = int(tree.feature[node])
+        (start, end), threshold = box[feature], tree.threshold[node].cpu()
+        middle = 1 + int(torch.searchsorted(cuts[feature], threshold))
+        for child, span in ((tree.left, (start, middle)), (tree.right, (middle, end))):
+            narrowed = [*box[:feature], span, *box[feature + 1 :]]
+            waiting.append((int(child[node]), narrowed))
+    return _Cells([own.to(device) for own in cuts], table.to(device))
 
 
 def constant_tree(probability: float) -> DecisionTree:
@@ -140,7 +170,7 @@ class TreeFusion:
             scores={name: said.gather(1, columns) for name, said in candidates.scores.items()},
         )
         propensity = torch.from_numpy(self.inverse_propensity).to(columns.device)
-        probability = self.tree.to(columns.device)(tree_features(some, propensity))
+        probability = self.tree(tree_features(some, propensity))
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
         searched = some.scores[LABEL_SEARCH].masked_fill(some.labels == NO_LABEL, 0.0)
         tree = self.tree_weight * probability.view(columns.shape)
