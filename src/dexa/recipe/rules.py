@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dexa.recipe.checks import LOSSES
-from dexa.recipe.fields import Recipe
+from dexa.recipe.fields import EncoderStage, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def completed(recipe: Recipe, size: Size) -> Recipe:
             learning_rate=_learning_rate(size.width),
             warmup_steps=min(100, math.ceil(epochs * drawn / batch / 10)),
             loss=LOSSES[first.task][0],
-            temperature=0.07 if first.loss == "softmax" else 0.1,
+            temperature=_temperature(first, size),
             cluster_from=max(1, epochs // 30),
             curriculum=_scaled(_ENCODER_CURRICULUM, epochs, _PUBLISHED_EPOCHS),
         ),
@@ -112,6 +112,14 @@ def _usual_epochs(size: Size, by_softmax: bool) -> int:
     if size.width is None:
         return 20
     return 80 if by_softmax and size.documents >= _MANY_DOCUMENTS else 40
+
+
+def _temperature(first: EncoderStage, size: Size) -> float:
+    """Low where a transformer learns from few batches of labels: what differs little counts."""
+    if first.loss != "softmax":
+        return 0.1
+    few = size.width is not None and size.documents < _MANY_DOCUMENTS
+    return 0.03 if few and first.task == "labels" else 0.07
 
 
 def _epochs(steps_of_epoch: float, enough: int, most: int, steps: int) -> int:
