@@ -382,11 +382,16 @@ def test_a_graph_is_saved_and_mapped(model: Model, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(folder, "_LARGE", 100)
     scorers = model.scorers.searched_by("faiss", Silence())
     assert {type(index) for index in scorers.indexes().values()} == {FaissIndex}
-    save_model(dataclasses.replace(model, scorers=scorers), tmp_path / "model")
+    searched = dataclasses.replace(model, scorers=scorers)
+    save_model(searched, tmp_path / "model")
+    expected, exact = searched.predict_scorers(ASKED), model.predict_scorers(ASKED)
+    for name, top in exact.items():
+        assert np.array_equal(expected[name].labels, top.labels)
+        np.testing.assert_allclose(expected[name].scores, top.scores, atol=1e-6)
     for mmap in (True, False):
         loaded = load_model(tmp_path / "model", CPU, mmap=mmap)
         assert isinstance(loaded.scorers.classifiers, FaissIndex)
-        assert_same(loaded.predict_scorers(ASKED), model.predict_scorers(ASKED))
+        assert_same(loaded.predict_scorers(ASKED), expected)
     again = loaded.scorers.searched_by("exact", Silence())
     assert isinstance(again.label_search, ExactIndex)
     graph = tmp_path / "model" / "index" / "label_search" / "graph.faiss"

@@ -6,14 +6,12 @@ import abc
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dexa.errors import InputError, ModelFolderError
 from dexa.index.base import VectorIndex, saved_arguments
 from dexa.index.best import Best
-from dexa.index.precise import exhaustive, first, inner_products
+from dexa.index.precise import exhaustive, first
 from dexa.types import NO_LABEL, TopK
 
 _SCAN = 4
@@ -24,7 +22,7 @@ class ApproximateIndex(VectorIndex):
     """What approximate indexes do alike.
 
     An index of faiss on the host names likely labels. They are scored again with the float32
-    vectors, so that scores are those of exact search. Where few labels may be answered, all of
+    vectors, so that scores are those of exact search but for rounding. Where few labels may be answered, all of
     these are scored instead.
 
     Args:
@@ -56,10 +54,6 @@ class ApproximateIndex(VectorIndex):
     def _built(self, vectors: torch.Tensor) -> Any:
         """An index of faiss over vectors."""
 
-    def _shaped(self, vectors: torch.Tensor) -> NDArray[np.float32]:
-        """Vectors ``[n, D]`` as faiss is given them."""
-        return vectors.cpu().numpy()
-
     @abc.abstractmethod
     def _likely(
         self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
@@ -85,9 +79,27 @@ class ApproximateIndex(VectorIndex):
     def _rescored(self, queries: torch.Tensor, labels: torch.Tensor, k: int) -> Best:
         """The k best of likely labels; -inf where there are fewer."""
         labels = labels.to(queries.device).sort(dim=1).values
-        scores = inner_products(queries, self._vectors, labels.clamp(min=0))
+        scores = self._products(queries, labels.clamp(min=0))
         best = first(scores.masked_fill(labels == NO_LABEL, -torch.inf), labels, k)
         return Best(best.labels.cpu(), best.scores.cpu())
+
+    def _products(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """On the host by faiss, which reads vectors where they lie: sums in float32."""
+        if self._vectors.device.type != "cpu":
+            return super()._products(queries, labels)
+        scores = torch.empty(labels.shape)
+        count, width = labels.shape
+        faiss = faiss_package()
+        # named, so that they live as long as faiss reads them
+        arrays = [t.contiguous().numpy() for t in (queries, self._vectors, labels)]
+        faiss.fvec_inner_products_by_idx(
+            faiss.swig_ptr(scores.numpy()),
+            *map(faiss.swig_ptr, arrays),
+            self._vectors.shape[1],
+            count,
+            width,
+        )
+        return scores
 
     def _scanned(self, queries: torch.Tensor, k: int, living: torch.Tensor | None) -> Best:
         """The k best of all that may be answered, by precise scores."""
@@ -105,7 +117,7 @@ class ApproximateIndex(VectorIndex):
             faiss = faiss_package()
             self._faiss = faiss.deserialize_index(faiss.serialize_index(self._faiss))
             self._is_mapped = False
-        self._faiss.add(self._shaped(new))
+        self._faiss.add(new.cpu().numpy())
 
     def _over(self, vectors: torch.Tensor) -> Self:
         return type(self)(vectors, effort=self.effort)
@@ -155,7 +167,7 @@ class ApproximateIndex(VectorIndex):
             raise ModelFolderError(
                 "no index of faiss, or one cut short", do="copy the model again", path=path
             ) from error
-        expected = (len(self), self._shaped(self._vectors[:0]).shape[1])
+        expected = (len(self), self._vectors.shape[1])
         if (opened.ntotal, opened.d) != expected:
             raise ModelFolderError(
                 f"an index of {opened.ntotal:,} vectors of {opened.d} dimensions",

@@ -103,7 +103,11 @@ class VectorIndex(abc.ABC):
         silent = labels == NO_LABEL
         if self._forgets:
             silent |= self._removed.to(labels.device)[known]
-        return inner_products(queries, self._vectors, known).masked_fill(silent, -torch.inf)
+        return self._products(queries, known).masked_fill(silent, -torch.inf)
+
+    def _products(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Inner products float32 ``[B, K]`` of queries with labels of this index."""
+        return inner_products(queries, self._vectors, labels)
 
     @torch.no_grad()
     def add(self, vectors: torch.Tensor) -> None:

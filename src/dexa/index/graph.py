@@ -31,7 +31,7 @@ class FaissIndex(ApproximateIndex):
         bits = faiss.ScalarQuantizer.QT_8bit
         graph = faiss.IndexHNSWSQ(vectors.shape[1], bits, _LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = _BUILD_EFFORT
-        array = self._shaped(vectors)
+        array = vectors.cpu().numpy()
         graph.train(array)
         graph.add(array)
         return graph
@@ -44,5 +44,5 @@ class FaissIndex(ApproximateIndex):
             selector = faiss.IDSelectorBitmap(np.packbits(living.numpy(), bitorder="little"))
         effort = min(effort, len(self))
         parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
-        _, labels = self._faiss.search(self._shaped(queries), effort, params=parameters)
+        _, labels = self._faiss.search(queries.cpu().numpy(), effort, params=parameters)
         return torch.from_numpy(labels)
