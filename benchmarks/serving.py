@@ -173,7 +173,7 @@ class Load:
         while (now := time.perf_counter()) < until:
             while self.idle:
                 self.idle.popleft().send(next(self._all), now)
-            await asyncio.sleep(0)
+            await asyncio.sleep(TICK)
         await self._settled()
         return self.outcome
 
@@ -208,7 +208,7 @@ def server(model: Path, *options: str) -> Iterator[Server]:
         with said.open("w") as log:
             process = subprocess.Popen(command, stderr=log, text=True)
         try:
-            yield Server(process, _port(process, said))
+            yield Server(process, _port(process, said, _workers(options)))
         finally:
             process.terminate()
             process.wait()
@@ -217,10 +217,16 @@ def server(model: Path, *options: str) -> Iterator[Server]:
                     print("  log:", line)
 
 
-def _port(process: subprocess.Popen[str], said: Path) -> int:
+def _workers(options: tuple[str, ...]) -> int:
+    return int(options[options.index("--workers") + 1]) if "--workers" in options else 1
+
+
+def _port(process: subprocess.Popen[str], said: Path, workers: int) -> int:
+    """The port at which so many processes answer."""
     for _ in range(600):
-        if found := re.search(r"on http://127.0.0.1:(\d+)", said.read_text()):
-            port = int(found[1])
+        found = re.findall(r"on http://127.0.0.1:(\d+)", said.read_text())
+        if len(found) == workers:
+            port = int(found[0])
             try:
                 with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30):
                     return port

@@ -159,6 +159,37 @@ def test_several_workers_answer_count_together_and_are_replaced(
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes share one socket")
+def test_connections_are_dealt_out_among_processes() -> None:
+    with running._listening(Settings(model=Path("model"), port=0)) as listener:
+        address = listener.getsockname()
+        with running._dealt(listener) as held:
+            assert held.getsockname() == address
+            with pytest.raises(OSError, match="in use"), running._own(held):
+                socket.create_server(address)
+            with (
+                running._own(held) as one,
+                running._own(held) as two,
+                contextlib.ExitStack() as all_,
+            ):
+                for _ in range(64):
+                    all_.enter_context(socket.create_connection(address))
+                counts = [_accepted(own) for own in (one, two)]
+    assert sum(counts) == 64
+    assert min(counts) > 8  # at random: fewer once in 10¹⁰ times
+
+
+def _accepted(listener: socket.socket) -> int:
+    """How many connections wait at a socket."""
+    listener.setblocking(False)
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            listener.accept()[0].close()
+            count += 1
+    return count
+
+
 def _serve(folder: Path, act: Callable[[str], None], **changes: Any) -> None:
     """Serve in the main thread while another one acts, and then sends SIGTERM."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
@@ -35,6 +36,7 @@ _BACKLOG = 1_024
 _PATIENCE = 10  # seconds for requests that are being answered when the server ends
 _KEEP_ALIVE = 60  # seconds that an idle connection stays: longer than proxies keep theirs
 _YOUNG = 30.0  # seconds: a process that dies before them will die again
+_SWITCH = 5e-4  # seconds: a batch begins with many small steps, each of which waits for its turn
 _PAUSE = 1.0  # seconds before a process that died is started again
 
 
@@ -48,9 +50,9 @@ def serve(settings: Settings) -> None:
     _log_to_stderr()
     with _hang_ups_held(), _listening(settings) as listener:
         if settings.workers == 1:
-            _work(settings, listener)
+            _work(settings, lambda: listener)
         else:
-            _supervise(settings, listener)
+            _supervise(settings, _dealt(listener))
 
 
 @contextlib.contextmanager
@@ -78,10 +80,38 @@ def _listening(settings: Settings) -> socket.socket:
         ) from error
 
 
-def _work(settings: Settings, listener: socket.socket) -> None:
-    """Be a process that answers."""
+def _dealt(listener: socket.socket) -> socket.socket:
+    """A socket for several processes at the address of one that was free, which it takes over.
+
+    Where the kernel can deal connections out among processes, this one only holds the address, and
+    `_own` opens one for each: of a single socket, whoever wakes first may take all connections.
+    """
+    if sys.platform != "linux":
+        return listener
+    address = listener.getsockname()
+    listener.close()
+    held = socket.socket(listener.family)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        held.setsockopt(socket.SOL_SOCKET, option, 1)
+    held.bind(address)
+    return held
+
+
+def _own(held: socket.socket) -> socket.socket:
+    """A socket at which a process of several listens."""
+    if sys.platform != "linux":
+        return held
+    return socket.create_server(
+        held.getsockname(), family=held.family, backlog=_BACKLOG, reuse_port=True
+    )
+
+
+def _work(settings: Settings, listen: Callable[[], socket.socket]) -> None:
+    """Be a process that answers, and listens when it can."""
     torch.set_num_threads(settings.threads)
+    sys.setswitchinterval(_SWITCH)
     service = Service(lambda: _load(settings), settings)
+    gc.freeze()  # what is there stays: to look for garbage in it again and again takes a while
     server = _Server(
         uvicorn.Config(
             application(service),
@@ -97,8 +127,9 @@ def _work(settings: Settings, listener: socket.socket) -> None:
         ),
         service,
     )
-    log.info("serving %s on %s", settings.model, _address(listener))
-    server.run([listener])
+    with listen() as listener:
+        log.info("serving %s on %s", settings.model, _address(listener))
+        server.run([listener])
 
 
 def _load(settings: Settings) -> Dexa:
@@ -142,8 +173,8 @@ class _Server(uvicorn.Server):
 
 
 def _supervise(settings: Settings, listener: socket.socket) -> None:
-    """Keep several processes alive that take turns at one socket."""
-    with tempfile.TemporaryDirectory(prefix="dexa-serve-") as figures:
+    """Keep several processes alive that answer at one address."""
+    with listener, tempfile.TemporaryDirectory(prefix="dexa-serve-") as figures:
         os.environ[SHARED_FOLDER] = figures  # for the processes to find
         try:
             with _Workers(settings, listener) as workers:
@@ -219,10 +250,10 @@ class _Workers:
                 os.kill(process.pid, signal.SIGHUP)
 
 
-def _worker(settings: Settings, listener: socket.socket) -> None:
+def _worker(settings: Settings, held: socket.socket) -> None:
     _log_to_stderr()
     try:
-        _work(settings, listener)
+        _work(settings, lambda: _own(held))
     except DexaError as error:
         log.error("%s", error)
         sys.exit(error.exit_code)
