@@ -22,8 +22,8 @@ class ApproximateIndex(VectorIndex):
     """What approximate indexes do alike.
 
     An index of faiss on the host names likely labels. They are scored again with the float32
-    vectors, so that scores are those of exact search but for rounding. Where few labels may be answered, all of
-    these are scored instead.
+    vectors, so that scores are those of exact search but for rounding. Where few labels may be
+    answered, all of these are scored instead.
 
     Args:
         vectors: floating point ``[L, D]`` on any device, L ≥ 1.
