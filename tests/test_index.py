@@ -146,6 +146,7 @@ def test_score_agrees_with_search(index, device: str) -> None:
     np.testing.assert_allclose(scores[:, [0, 1, 3]], right[:, [0, 1, 3]], atol=1e-6)
     assert np.isneginf(scores[:, 2]).all()
     assert scores.dtype == np.float32
+    np.testing.assert_array_equal(searched.score(queries, some.int()).cpu().numpy(), scores)
 
 
 @pytest.mark.parametrize("index", INDEXES)

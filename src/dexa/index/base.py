@@ -82,7 +82,7 @@ class VectorIndex(abc.ABC):
 
         Args:
             queries: floating point ``[B, D]`` on any device.
-            labels: int64 ``[B, K]`` on any device; `NO_LABEL` and removed ones score -inf.
+            labels: whole numbers ``[B, K]`` on any device; `NO_LABEL` and removed ones score -inf.
 
         Returns:
             Scores float32 ``[B, K]``, as `search` gives them, on the device of the vectors.
@@ -97,7 +97,7 @@ class VectorIndex(abc.ABC):
                 f"labels of shape {tuple(labels.shape)}",
                 expected=f"[{len(queries)}, K], a row a query",
             )
-        labels = labels.to(self._vectors.device)
+        labels = labels.to(self._vectors.device, torch.int64)
         self._check_labels(labels, lowest=NO_LABEL)
         known = labels.clamp(min=0)
         silent = labels == NO_LABEL
