@@ -189,15 +189,21 @@ class Server:
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.port, self._pid = port, process.pid
 
+    def _folders(self) -> list[Path]:
+        """What the kernel tells of it, and of its own processes."""
+        children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
+        return [Path(f"/proc/{pid}") for pid in (self._pid, *children)]
+
     def cpu(self) -> float:
-        """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time so far, of all processes."""
+        told = [(f / "stat").read_text().rpartition(") ")[2].split() for f in self._folders()]
+        ticks = sum(int(fields[11]) + int(fields[12]) for fields in told)
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
-        """Resident MB."""
-        status = Path(f"/proc/{self._pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+        """Resident MB of all processes; what they share counts in each."""
+        told = [(folder / "status").read_text() for folder in self._folders()]
+        return sum(int(kb) for text in told for kb in re.findall(r"VmRSS:\s+(\d+)", text)) / 1024
 
 
 @contextmanager

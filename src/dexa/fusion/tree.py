@@ -69,7 +69,11 @@ class _Cells:
 
 
 def _cells_of(tree: DecisionTree, features: int, device: torch.device) -> _Cells:
-    """The table of a tree; with depth 7 and three features it has 82,000 cells at most."""
+    """The table of a tree.
+
+    With three features and depth 7 it has 82,000 cells at most; at any depth 256³, 64 MiB, as
+    `fit_tree` splits a feature at 255 places at most.
+    """
     inner = tree.left != _LEAF
     cuts = [tree.threshold[inner & (tree.feature == f)].cpu().unique() for f in range(features)]
     table = torch.zeros([len(own) + 1 for own in cuts])

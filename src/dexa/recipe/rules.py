@@ -115,7 +115,7 @@ def _usual_epochs(size: Size, by_softmax: bool) -> int:
 
 
 def _temperature(first: EncoderStage, size: Size) -> float:
-    """Low where a transformer learns from few batches of labels: what differs little counts."""
+    """Low where a transformer learns from batches of labels and few documents."""
     if first.loss != "softmax":
         return 0.1
     few = size.width is not None and size.documents < _MANY_DOCUMENTS
