@@ -505,14 +505,15 @@ def test_few_documents_are_seen_more_often(documents: int, batch: int, epochs: i
 def test_the_temperature_of_each_loss() -> None:
     assert filled(TITLES)["encoder_stage.temperature"] == 0.1
     assert completed(recipes.dexa_plus(), TITLES).encoder_stage.temperature == 0.07
-    small = dataclasses.replace(TITLES, documents=20_000)
-    for width, task, temperature in (
-        (384, "labels", 0.03),
-        (384, "documents", 0.07),
-        (None, "labels", 0.07),
+    for width, task, documents, temperature in (
+        (384, "labels", 20_000, 0.03),
+        (384, "labels", 50_000, 0.05),
+        (384, "documents", 20_000, 0.07),
+        (384, "documents", 50_000, 0.07),
+        (None, "labels", 20_000, 0.07),
     ):
         recipe = recipes.dexa_plus().changed({"encoder_stage.task": task})
-        rules = completed(recipe, dataclasses.replace(small, width=width))
+        rules = completed(recipe, dataclasses.replace(TITLES, documents=documents, width=width))
         assert rules.encoder_stage.temperature == temperature
     given_ = PUBLISHED.changed({"encoder_stage.temperature": 0.5})
     assert completed(given_, TITLES).encoder_stage.temperature == 0.5

@@ -116,7 +116,7 @@ class EncoderStage:
     loss: str | None = None  # triplet; likelihood for labels, bce for clusters
     margin: float = 0.3
     negatives: int = 10
-    temperature: float | None = None  # 0.1; softmax 0.07; transformer, few texts: 0.03
+    temperature: float | None = None  # 0.1; softmax 0.07; transformer: 0.05, few texts 0.03
     rarity: float = 0.0
     cluster_size: int = 4
     cluster_from: int | None = None  # a thirtieth of the epochs

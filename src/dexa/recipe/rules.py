@@ -115,11 +115,12 @@ def _usual_epochs(size: Size, by_softmax: bool) -> int:
 
 
 def _temperature(first: EncoderStage, size: Size) -> float:
-    """Low where a transformer learns from batches of labels and few documents."""
+    """Low where a transformer learns from batches of labels, still lower with few documents."""
     if first.loss != "softmax":
         return 0.1
-    few = size.width is not None and size.documents < _MANY_DOCUMENTS
-    return 0.03 if few and first.task == "labels" else 0.07
+    if size.width is None or first.task != "labels":
+        return 0.07
+    return 0.05 if size.documents >= _MANY_DOCUMENTS else 0.03
 
 
 def _epochs(steps_of_epoch: float, enough: int, most: int, steps: int) -> int:
