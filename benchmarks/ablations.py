@@ -127,11 +127,9 @@ class Study:
         """Figures of a logistic regression over the features of the boosted trees."""
         choice = self.choice
         rarity = metrics.inverse_propensity(self.corpus.labels, *self.propensity)
-        log_rarity = torch.from_numpy(np.log(rarity)).float()
 
         def features(some: Candidates) -> torch.Tensor:
-            of = log_rarity.to(some.labels.device)
-            return boosted_features(some, choice.scorers, of, choice.candidates).cpu()
+            return boosted_features(some, choice.scorers, rarity, choice.candidates).cpu()
 
         learnt, asked = candidates(self.validation, choice), candidates(self.test, choice)
         lessons = lessons_of(self.corpus, learnt)
@@ -140,6 +138,7 @@ class Study:
         odds = torch.from_numpy(model.decision_function(features(asked).numpy())).float()
         odds = odds.view(asked.labels.shape)
         labels = asked.labels.cpu()
+        log_rarity = torch.from_numpy(np.log(rarity)).float()
         fused = odds + choice.tail_weight * log_rarity[labels.clamp(min=0)]
         ordered, order = fused.masked_fill(labels < 0, -torch.inf).sort(dim=1, descending=True)
         top = TopK(

@@ -175,16 +175,19 @@ def test_the_union_against_sets(found: tuple[list, list], missing: int) -> None:
     first, second = (torch.tensor(rows, dtype=torch.int64) for rows in found)
     second[:, second.shape[1] - missing :] = NO
     both = union([first, second])
-    assert both.shape == (len(first), 7)
+    widths = []
     for row, one, two in zip(both.tolist(), first.tolist(), second.tolist(), strict=True):
         real = [label for label in row if label != NO]
-        assert real == sorted(set(one) | set(two) - {NO})
+        assert real == sorted((set(one) | set(two)) - {NO})
+        assert row == [NO] * (len(row) - len(real)) + real
+        widths.append(len(real))
+    assert both.shape == (len(first), max(1, *widths))
 
 
 def test_the_union_of_nothing() -> None:
     nothing = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.int64)
-    assert union(nothing).shape == (0, 5)
-    assert union([torch.full((1, 2), NO), torch.full((1, 1), NO)]).tolist() == [[NO] * 3]
+    assert union(nothing).shape == (0, 1)
+    assert union([torch.full((1, 2), NO), torch.full((1, 1), NO)]).tolist() == [[NO]]
 
 
 def test_features_of_candidates() -> None:
@@ -249,8 +252,9 @@ def test_the_best_come_first_and_ties_go_to_the_smaller_label(seed: int, k: int)
             for label, a, b in zip(labels[row], scores[0, row], scores[1, row], strict=True)
         }
         best = sorted(fused, key=lambda label: (-fused[label], label))[:k]
-        assert top.labels[row].tolist() == best
-        assert top.scores[row].tolist() == [fused[label] for label in best]
+        missing = k - len(best)
+        assert top.labels[row].tolist() == best + [NO] * missing
+        assert top.scores[row].tolist() == [fused[label] for label in best] + [-np.inf] * missing
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
@@ -273,7 +277,7 @@ def test_candidates_of_no_scorer() -> None:
     nothing = torch.zeros(2, 0)
     fusion = fusion_of(0.5, labels=4, beta=1.0)
     made = candidates_of(nothing)
-    assert fusion(made, 5).labels.shape == (2, 0)
+    assert fusion(made, 5).labels.tolist() == [[NO] * 5] * 2
 
 
 # boosted trees
@@ -317,8 +321,8 @@ def test_a_forest_of_one_class_or_none_is_constant(right: list) -> None:
 
 def test_features_of_boosted_trees_by_hand() -> None:
     made = candidates([[1, 3, NO]], [[0.5, 0.2, -np.inf]], [[0.1, 0.4, -np.inf]])
-    rarity = torch.tensor([9.0, 1.0, 9.0, 2.0])
-    found = boosted_features(made, (CLASSIFIERS, LABEL_SEARCH), rarity, 10)
+    rare = np.exp([9.0, 1.0, 9.0, 2.0])
+    found = boosted_features(made, (CLASSIFIERS, LABEL_SEARCH), rare, 10)
     half = float(np.log(2))
     expected = [
         [0.5, 0.0, 0.0, 0.1, half, 0.3, 1.5, 1.0],
@@ -332,13 +336,12 @@ def test_features_of_boosted_trees_by_hand() -> None:
 def test_features_do_not_depend_on_how_many_candidates_there_are() -> None:
     draw = np.random.default_rng(0)
     scores = np.sort(draw.random((2, 1, 12)).astype(np.float32), axis=2)[:, :, ::-1]
-    rarity = torch.zeros(12)
     few, many = (
         candidates([list(range(n))], scores[0, :, :n].tolist(), scores[1, :, :n].tolist())
         for n in (6, 12)
     )
     names = (CLASSIFIERS, LABEL_SEARCH)
-    short, long = (boosted_features(made, names, rarity, 4) for made in (few, many))
+    short, long = (boosted_features(made, names, np.ones(12), 4) for made in (few, many))
     assert torch.equal(short, long[:6])
 
 

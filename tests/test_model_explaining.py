@@ -248,7 +248,7 @@ def test_shares_are_shapley_values(seed: int, count: int) -> None:
     labels = torch.arange(width).expand(40, -1)
     every = Candidates(labels=labels, scores=scores)
     rarity = draw.random(width) + 1
-    features = boosted_features(every, names, torch.from_numpy(np.log(rarity)).float(), 4)
+    features = boosted_features(every, names, rarity, 4)
     right = torch.from_numpy(draw.random(40 * width) < features[:, 0].numpy() / 2)
     forest = fit_forest(features, right, rising_features(names), trees=5, leaf=3, seed=0)
     fusion = BoostedFusion(

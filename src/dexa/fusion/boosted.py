@@ -42,19 +42,22 @@ class BoostedFusion:
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
         labels = candidates.labels
-        every = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
-        return best_of(labels, self.scores(candidates, every), k)
+        return best_of(labels, self._fused(self._features(candidates), labels), k)
 
     def scores(self, candidates: Candidates, columns: torch.Tensor) -> torch.Tensor:
         """Fused scores ``[B, K]`` of the candidates in some columns ``[B, K]`` of each row."""
-        rarity = torch.from_numpy(self.inverse_propensity).to(columns.device).log().float()
-        features = boosted_features(candidates, self.scorers, rarity, self.depth)
+        labels = candidates.labels
         rows = torch.arange(len(columns), device=columns.device)[:, None]
-        places = (rows * candidates.labels.shape[1] + columns).flatten()
-        odds = self.forest(features[places]).view(columns.shape)
-        labels = candidates.labels.gather(1, columns)
-        fused = odds + self.tail_weight * rarity[labels.clamp(min=0)]
-        return fused.masked_fill(labels == NO_LABEL, -torch.inf)
+        places = (rows * labels.shape[1] + columns).flatten()
+        return self._fused(self._features(candidates)[places], labels.gather(1, columns))
+
+    def _features(self, candidates: Candidates) -> torch.Tensor:
+        return boosted_features(candidates, self.scorers, self.inverse_propensity, self.depth)
+
+    def _fused(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        rarity = features[:, -1]
+        fused = self.forest(features) + self.tail_weight * rarity
+        return fused.view(labels.shape).masked_fill(labels == NO_LABEL, -torch.inf)
 
     def for_rarity(self, label: int) -> float:
         """What a label's fused score has for its rarity, whatever the scorers say."""
@@ -71,27 +74,28 @@ def rising_features(scorers: Sequence[str]) -> list[bool]:
 
 
 def boosted_features(
-    candidates: Candidates, scorers: Sequence[str], rarity: torch.Tensor, depth: int
+    candidates: Candidates,
+    scorers: Sequence[str],
+    inverse_propensity: NDArray[np.float64],
+    depth: int,
 ) -> torch.Tensor:
     """Features ``[B · C, 3 S + 2]`` for S scorers.
 
     Of each scorer the score, the logarithm of the rank, and the distance to its best; then the
-    sum of inverse ranks, and the logarithm of the inverse propensity `rarity` ``[L]``. Ranks beyond
-    `depth`, to which every scorer proposes, are one, so that a label's features are the same
-    however many candidates stand beside it.
+    sum of inverse ranks, and the logarithm of the label's inverse propensity, of those of all
+    labels ``[L]``. Ranks beyond `depth`, to which every scorer proposes, are one, so that a label's
+    features are the same however many candidates stand beside it.
     """
     labels = candidates.labels
-    columns: list[torch.Tensor] = []
-    agreement = torch.zeros(labels.shape, device=labels.device)
-    for name in scorers:
-        scores = candidates.scores[name].float().nan_to_num(neginf=_LOWEST)
-        order = scores.argsort(dim=1, descending=True, stable=True)
-        ranks = torch.empty_like(order).scatter_(
-            1, order, torch.arange(1, labels.shape[1] + 1, device=labels.device).expand_as(order)
-        )
-        ranks.clamp_(max=depth + 1)
-        agreement += 1 / ranks
-        best = scores.amax(dim=1, keepdim=True) if labels.shape[1] else scores
-        columns += [scores, ranks.float().log(), best - scores]
-    columns += [agreement, rarity[labels.clamp(min=0)]]
-    return torch.stack([column.flatten() for column in columns], dim=1)
+    width = labels.shape[1]
+    scores = torch.stack([candidates.scores[name].float() for name in scorers])
+    scores.nan_to_num_(neginf=_LOWEST)
+    order = scores.argsort(dim=2, descending=True, stable=True)
+    places = torch.arange(1, width + 1, device=order.device).expand_as(order)
+    ranks = torch.empty_like(order).scatter_(2, order, places).clamp_(max=depth + 1).float()
+    best = scores.amax(dim=2, keepdim=True) if width else scores
+    of_each = torch.stack([scores, ranks.log(), best - scores], dim=1).flatten(0, 1)
+    agreement = ranks.reciprocal().sum(dim=0)
+    of_all = torch.from_numpy(inverse_propensity).to(labels.device)
+    rarity = of_all[labels.clamp(min=0)].log().float()
+    return torch.cat([of_each, agreement[None], rarity[None]]).flatten(1).T

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from torch.nn import functional as F
 
 from dexa.types import NO_LABEL, TopK
 
@@ -46,14 +47,25 @@ def pairs_of(labels: csr_array) -> NDArray[np.int64]:
 
 
 def union(found: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Labels of any ``[B, K]``, ``[B, sum of K]``, ascending, each once a row; `NO_LABEL` fills."""
+    """Labels of any ``[B, K]``, ascending, each once a row, behind `NO_LABEL`, which fills.
+
+    There are as many columns as the row of most labels needs, at least one.
+    """
     every = torch.cat(list(found), dim=1).sort(dim=1).values
     every[:, 1:][every[:, 1:] == every[:, :-1]] = NO_LABEL
-    return every
+    every = every.sort(dim=1).values
+    needed = (every != NO_LABEL).any(dim=0).sum().clamp(min=1)
+    return every[:, -needed:].contiguous()
 
 
 def best_of(labels: torch.Tensor, scores: torch.Tensor, k: int) -> TopK:
-    """The k best of candidates ``[B, C]``; equal scores go to the one that stands first."""
+    """The k best of candidates ``[B, C]``; equal scores go to the one that stands first.
+
+    Where there are fewer, `NO_LABEL` fills.
+    """
     ordered, best = scores.sort(dim=1, descending=True, stable=True)
-    chosen = labels.gather(1, best[:, :k])
-    return TopK(labels=chosen.cpu().numpy(), scores=ordered[:, :k].cpu().numpy())
+    chosen, ordered = labels.gather(1, best[:, :k]), ordered[:, :k]
+    if (missing := k - labels.shape[1]) > 0:
+        chosen = F.pad(chosen, (0, missing), value=NO_LABEL)
+        ordered = F.pad(ordered, (0, missing), value=-torch.inf)
+    return TopK(labels=chosen.cpu().numpy(), scores=ordered.cpu().numpy())

@@ -163,9 +163,7 @@ class TreeFusion:
 
     def __call__(self, candidates: Candidates, k: int) -> TopK:
         """The k best candidates of each text; equal scores go to the smaller label id."""
-        labels = candidates.labels
-        every = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
-        return best_of(labels, self.scores(candidates, every), k)
+        return best_of(candidates.labels, self._scores(candidates), k)
 
     def scores(self, candidates: Candidates, columns: torch.Tensor) -> torch.Tensor:
         """Fused scores ``[B, K]`` of the candidates in some columns ``[B, K]`` of each row."""
@@ -173,12 +171,16 @@ class TreeFusion:
             labels=candidates.labels.gather(1, columns),
             scores={name: said.gather(1, columns) for name, said in candidates.scores.items()},
         )
-        propensity = torch.from_numpy(self.inverse_propensity).to(columns.device)
-        probability = self.tree(tree_features(some, propensity))
+        return self._scores(some)
+
+    def _scores(self, candidates: Candidates) -> torch.Tensor:
+        labels, scores = candidates.labels, candidates.scores
+        propensity = torch.from_numpy(self.inverse_propensity).to(labels.device)
+        probability = self.tree(tree_features(candidates, propensity))
         # Fillers score -inf by the classifier alone: beta may be 0, and 0 times infinity is none.
-        searched = some.scores[LABEL_SEARCH].masked_fill(some.labels == NO_LABEL, 0.0)
-        tree = self.tree_weight * probability.view(columns.shape)
-        return some.scores[CLASSIFIERS] + self.beta * (tree + searched)
+        searched = scores[LABEL_SEARCH].masked_fill(labels == NO_LABEL, 0.0)
+        tree = self.tree_weight * probability.view(labels.shape)
+        return scores[CLASSIFIERS] + self.beta * (tree + searched)
 
     def for_rarity(self, label: int) -> float:
         """What a label's fused score has for its rarity alone: nothing, the tree sees it all."""

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from dexa.errors import InputError
 from dexa.estimator import Dexa
-from dexa.model import FUSION, REMOVED
+from dexa.model import REMOVED
 from dexa.server.facts import model_facts
 from dexa.server.jobs import Add, Ask, Draw, Encode, Explain, Find, Refresh, Remove, Replace
 from dexa.server.label_map import drawn
@@ -159,13 +159,8 @@ class Engine:
         """What each scorer says of the answers ``[B, K]``; fillers have some score as well."""
         parts = self._model.model
         asked = parts.scorers.ask(parts.vectors_of(texts), texts)
-        candidates = asked.candidates({FUSION: top})
-        answers = torch.from_numpy(top.labels).to(candidates.labels.device)
-        places = torch.searchsorted(candidates.labels, answers)
-        return {
-            name: scores.gather(1, places).double().round(decimals=_DIGITS).tolist()
-            for name, scores in candidates.scores.items()
-        }
+        scores = asked.scored(torch.from_numpy(top.labels)).scores
+        return {n: said.double().round(decimals=_DIGITS).tolist() for n, said in scores.items()}
 
     def _encode(self, jobs: Sequence[Encode]) -> list[list[list[float]]]:
         texts = list(chain.from_iterable(job.texts for job in jobs))

@@ -161,8 +161,8 @@ def _fitted(
     if choice.method == "blend":
         return _blended(lessons, recipe, inverse_propensity)
     candidates, count, right = lessons.candidates, lessons.count, lessons.right[lessons.count]
-    rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)
     if choice.method == "tree":
+        rarity = torch.from_numpy(inverse_propensity).to(candidates.labels.device)
         features = tree_features(candidates, rarity).cpu()[count]
         return TreeFusion(
             tree=fit_tree(features, right, choice.depth, choice.leaf, seed),
@@ -171,7 +171,7 @@ def _fitted(
             inverse_propensity=inverse_propensity,
         )
     features = boosted_features(
-        candidates, choice.scorers, rarity.log().float(), choice.candidates
+        candidates, choice.scorers, inverse_propensity, choice.candidates
     ).cpu()[count]
     rising = rising_features(choice.scorers)
     return BoostedFusion(
