@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
 import numpy as np
@@ -71,15 +72,18 @@ class NeighbourVotes(Generic[SearchT]):
         nearest, voices = self.voices(queries)
         heard = voices > 0  # places without a document hold none, and far ones underflow
         ends = np.concatenate([[0], np.cumsum(np.count_nonzero(heard, axis=1))])
-        ones = np.ones(self.labels.nnz, np.float32)
-        labels = csr_array((ones, self.labels.indices, self.labels.indptr), shape=self.labels.shape)
-        shape = (len(nearest), labels.indptr.size - 1)
-        votes = csr_array(
-            csr_array((voices[heard], nearest.labels[heard], ends), shape=shape) @ labels
-        )
+        shape = (len(nearest), self.labels.indptr.size - 1)
+        heard_of = csr_array((voices[heard], nearest.labels[heard], ends), shape=shape)
+        votes = csr_array(heard_of @ self._ones)
         votes.sort_indices()
         votes.data = np.minimum(votes.data, 1)  # a sum of voices may round to more
         return votes
+
+    @cached_property
+    def _ones(self) -> csr_array:
+        """The labels ``[N, L]``, a one for each."""
+        ones = np.ones(self.labels.nnz, np.float32)
+        return csr_array((ones, self.labels.indices, self.labels.indptr), shape=self.labels.shape)
 
     def voices(self, queries: Any) -> tuple[TopK, NDArray[np.float32]]:
         """The nearest documents of each text, and how much each has to say, ``[B, K]``."""

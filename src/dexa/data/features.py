@@ -9,7 +9,7 @@ Without a smoothing term, words that stand in every text vanish.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array, vstack
 
 from dexa.errors import ModelFolderError
 
@@ -25,6 +25,8 @@ _WORD = re.compile(r"\w+")
 _PART = 5  # letters; 5 alone found as much as 3 to 5 together, at a fifth of the cost
 _RARE = 2  # texts that a pair or a part must stand in: fewer, and it can link nothing
 _COMMON = (0.003, 50)  # parts in more than this share of the texts, and this many, tell nothing
+
+_AT_ONCE = 4_096  # texts whose features are counted
 
 GROUPS = ("words", "pairs", "parts")
 """The kinds of features, in the order of their columns."""
@@ -48,6 +50,12 @@ class Words:
     def texts(self) -> NDArray[np.int64]:
         """The text of each word, int64 ``[T]``."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def blocks(self) -> Iterator[Words]:
+        """The texts in their order, some at a time; at least one block."""
+        for start in range(0, max(1, len(self.offsets) - 1), _AT_ONCE):
+            offsets = self.offsets[start : start + _AT_ONCE + 1]
+            yield Words(self.known, self.ids[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
 def words_of(texts: Sequence[str]) -> Words:
@@ -97,9 +105,9 @@ class TextFeatures:
             parts=_distinct_parts(found.known) if parts else [],
             weights=np.empty(0, np.float32),
         )
-        in_labels = found.texts >= len(documents)
-        texts, pairs = draft._pairs(found)
-        pairs_of_labels = np.unique(draft._pairs(found, in_labels)[1])
+        places, of = draft.places(found.known)[found.ids], found.texts
+        texts, pairs = draft._pairs(places, of)
+        pairs_of_labels = np.unique(draft._pairs(places, of, of >= len(documents))[1])
         kept = np.isin(pairs, pairs_of_labels)
         counted = np.unique(np.stack([pairs[kept], texts[kept]]), axis=1)
         distinct, pair_frequency = np.unique(counted[0], return_counts=True)
@@ -196,50 +204,68 @@ class TextFeatures:
 
     def _counts(self, found: Words) -> csr_array:
         """How often each feature stands in each text, float32 ``[B, V]``."""
-        n_texts = len(found.offsets) - 1
-        ones = np.ones(len(found.ids), np.float32)
-        shape = (n_texts, max(1, len(found.known)))
-        words = csr_array((ones, found.ids, found.offsets), shape=shape)
-        texts, pairs = self._pairs(found)
-        places = np.searchsorted(self.pairs, pairs)
-        here = places < len(self.pairs)
-        here[here] = self.pairs[places[here]] == pairs[here]
-        entries = (np.ones(np.count_nonzero(here), np.float32), (texts[here], places[here]))
-        counted = [
-            words @ self._incidence(found.known, self.places(found.known)),
-            csr_array(entries, shape=(n_texts, len(self.pairs))),
-            words @ self._parts(found.known),
-        ]
-        counts = csr_array(hstack(counted, format="csr"))
-        counts.sum_duplicates()
-        return counts
+        words, parts = self.places(found.known), self._parts(found.known)
+        blocks = [self._counts_of(some, words, parts) for some in found.blocks()]
+        return blocks[0] if len(blocks) == 1 else csr_array(vstack(blocks, format="csr"))
+
+    def _counts_of(
+        self, found: Words, words: NDArray[np.int64], parts: tuple[NDArray[np.int64], ...]
+    ) -> csr_array:
+        """`_counts`, with the place of each known word and `_parts` of each."""
+        places, texts = words[found.ids], found.texts
+        known = places >= 0
+        of_pairs, pairs = self._known_pairs(places, texts)
+        of_parts, of_words = parts
+        here = np.diff(of_words)[found.ids]
+        # the parts of word t begin where those of its own begin
+        shifts = of_words[found.ids] - (np.cumsum(here) - here)
+        chosen = of_parts[np.arange(here.sum()) + np.repeat(shifts, here)]
+        rows = np.concatenate([texts[known], of_pairs, np.repeat(texts, here)])
+        first = len(self.words), len(self.words) + len(self.pairs)
+        columns = np.concatenate([places[known], first[0] + pairs, first[1] + chosen])
+        shape = (len(found.offsets) - 1, first[1] + len(self.parts))
+        return csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
     def _pairs(
-        self, found: Words, chosen: NDArray[np.bool_] | None = None
+        self,
+        places: NDArray[np.int64],
+        texts: NDArray[np.int64],
+        chosen: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Text and key of every two known words that stand side by side in it."""
-        places, texts = self.places(found.known)[found.ids], found.texts
+        """Text and key of every two known words that stand side by side in it.
+
+        Args:
+            places: of each word of all texts, end to end; -1 for an unknown one.
+            texts: of each.
+            chosen: which words may be the second; None for all.
+        """
         near = (texts[1:] == texts[:-1]) & (places[1:] >= 0) & (places[:-1] >= 0)
         if chosen is not None:
             near &= chosen[1:]
         first, second = places[:-1][near], places[1:][near]
         return texts[1:][near], first * len(self.words) + second
 
-    def _incidence(self, known: Sequence[str], columns: NDArray[np.int64]) -> csr_array:
-        """A one from each of the words given to its feature."""
-        rows = np.flatnonzero(columns >= 0)
-        entries = (np.ones(len(rows), np.float32), (rows, columns[rows]))
-        return csr_array(entries, shape=(max(1, len(known)), len(self.words)))
+    def _known_pairs(
+        self, places: NDArray[np.int64], texts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Text and place of every pair that is a feature; see `_pairs`."""
+        texts, pairs = self._pairs(places, texts)
+        found = np.searchsorted(self.pairs, pairs)
+        here = found < len(self.pairs)
+        here[here] = self.pairs[found[here]] == pairs[here]
+        return texts[here], found[here]
 
-    def _parts(self, known: Sequence[str]) -> csr_array:
-        """How often each part stands in each of the words given."""
-        parts = [_parts_of(word) for word in known]
-        rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        flat = chain.from_iterable(parts)
-        columns = np.fromiter((self._part_places.get(part, -1) for part in flat), np.int64)
-        rows, columns = rows[columns >= 0], columns[columns >= 0]
-        entries = (np.ones(len(rows), np.float32), (rows, columns))
-        return csr_array(entries, shape=(max(1, len(known)), len(self.parts)))
+    def _parts(self, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The places of all known parts of words, end to end, and where those of each begin.
+
+        Returns:
+            int64 ``[P]``, and ``[W + 1]`` for W words.
+        """
+        places = self._part_places
+        of_words = [[places[p] for p in _parts_of(word) if p in places] for word in words]
+        starts = np.zeros(len(words) + 1, np.int64)
+        np.cumsum([len(own) for own in of_words], out=starts[1:])
+        return np.fromiter(chain.from_iterable(of_words), np.int64), starts
 
 
 def _parts_of(word: str) -> list[str]:

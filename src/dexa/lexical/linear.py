@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack, vstack
+from scipy.sparse import csr_array, vstack
 
 from dexa.data.features import width
 from dexa.lexical.rows import with_rows, with_values
@@ -46,12 +46,25 @@ class SparseLinear:
 
     def margins(self, features: csr_array) -> csr_array:
         """What `opinions` are before they become chances: ``x · w_l + b_l``."""
-        ones = csr_array(np.ones((features.indptr.size - 1, 1), np.float32))
-        scores = csr_array(hstack([features, ones], format="csr") @ self.by_feature)
-        bias = self.bias.copy()
-        bias[self.heads] = 0  # theirs are in the last row of the weights
-        scores.data += bias[scores.indices]
+        ends, last = features.indptr[1:], width(features)
+        with_one = csr_array(
+            (
+                np.insert(features.data, ends, 1),
+                np.insert(features.indices, ends, last),
+                features.indptr + np.arange(features.indptr.size),
+            ),
+            shape=(len(ends), last + 1),
+        )
+        scores = csr_array(with_one @ self.by_feature)
+        scores.data += self._bias_of_others[scores.indices]
         return scores
+
+    @cached_property
+    def _bias_of_others(self) -> NDArray[np.float32]:
+        """The bias of all but the heads, whose own are in the last row of `by_feature`."""
+        bias = self.bias.copy()
+        bias[self.heads] = 0
+        return bias
 
     def thinned(self, faintest: float) -> SparseLinear:
         """The same without weights below a share of the largest of their label, in size.

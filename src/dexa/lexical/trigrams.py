@@ -23,7 +23,8 @@ _AT_ONCE = 1_024  # texts
 def trigram_counts(texts: Sequence[str]) -> csr_array:
     """How often each run stands in each text, float32 ``[B, BUCKETS]``."""
     blocks = [texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE)]
-    return csr_array(vstack([_counts(block) for block in blocks or [[]]], format="csr"))
+    counts = [_counts(block) for block in blocks or [[]]]
+    return counts[0] if len(counts) == 1 else csr_array(vstack(counts, format="csr"))
 
 
 def _counts(texts: Sequence[str]) -> csr_array:

@@ -95,7 +95,8 @@ def chosen(opinions: csr_array, labels: NDArray[np.int64]) -> NDArray[np.float32
 
     def look_up(start: int) -> None:
         block = slice(start, start + rows)
-        dense = csr_array(opinions[block]).toarray()
+        some = opinions if rows >= len(labels) else csr_array(opinions[block])
+        dense = some.toarray()
         found = np.take_along_axis(dense, np.maximum(labels[block], 0), axis=1)
         np.copyto(scores[block], found, where=labels[block] != NO_LABEL)
 

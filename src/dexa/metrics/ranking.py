@@ -228,12 +228,19 @@ def _of_csr(matrix: csr_array, k: int) -> tuple[NDArray[np.integer], NDArray[np.
     _refuse_nan(entries)
     if matrix.has_sorted_indices:
         return best_of_rows(entries, matrix.indptr, k, matrix.indices)
-    # Only equal scores ask for the order of ids, so only such rows are sorted.
+    # Only equal scores ask for the order of ids, so only what such rows keep is sorted.
     labels, best = best_of_rows(entries, matrix.indptr, k + 1, matrix.indices)
     tied = ((best[:, 1:] == best[:, :-1]) & (best[:, 1:] > -np.inf)).any(axis=1)
     labels, best = labels[:, :k], best[:, :k]
     if tied.any():
-        labels[tied], best[tied] = _of_csr(matrix[tied].sorted_indices(), k)
+        lowest = np.where(tied, best[:, -1], np.inf)
+        rows = np.repeat(np.arange(len(tied)), np.diff(matrix.indptr))
+        kept = np.flatnonzero((entries >= lowest[rows]) & (entries > -np.inf))
+        order = np.lexsort((matrix.indices[kept], -entries[kept], rows[kept]))
+        rows, kept = rows[kept[order]], kept[order]
+        ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        first = ranks < k
+        labels[rows[first], ranks[first]] = matrix.indices[kept[first]]
     return labels, best
 
 

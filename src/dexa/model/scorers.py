@@ -66,7 +66,9 @@ def _opinions(
     """
 
     def block(start: int) -> csr_array:
-        rows = csr_array(features[start : start + _AT_ONCE])
+        rows = features
+        if len(texts) > _AT_ONCE:
+            rows = csr_array(features[start : start + _AT_ONCE])
         if isinstance(scorer, FrequentLabels):
             return scorer.opinions(rows, texts[start : start + _AT_ONCE])
         return scorer.opinions(rows)
@@ -292,7 +294,7 @@ class Asked:
     def _of_allowed(self, opinions: csr_array) -> csr_array:
         """Opinions of labels that may be answered."""
         refused = self._refused
-        if refused is None or not refused.any():
+        if refused is None:
             return opinions
         _, count = cast("tuple[int, int]", opinions.shape)
         if len(refused) != count:
@@ -307,4 +309,6 @@ class Asked:
         refused = [index.removed for index in self._scorers.dense.values()]
         if self._allowed is not None:
             refused.append(~torch.as_tensor(self._allowed).cpu())
-        return torch.stack(refused).any(dim=0).numpy() if refused else None
+        if not any(bool(those.any()) for those in refused):
+            return None
+        return torch.stack(refused).any(dim=0).numpy()
