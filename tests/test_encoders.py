@@ -581,15 +581,15 @@ def test_means_with_pairs_against_loops(lengths: list[int], pairs: int, seed: in
     assert not table[vocabulary:].any()
     table[vocabulary:-1] = torch.randn(pairs, 3, generator=draw)
     texts_ = [torch.randint(vocabulary, (n,), generator=draw) for n in lengths]
-    ends = torch.tensor(lengths).cumsum(dim=0)
-    found = bag_means(torch.cat(texts_), ends - torch.tensor(lengths), table, pairs)
+    offsets = torch.tensor([0, *lengths]).cumsum(dim=0)
+    found = bag_means(torch.cat(texts_), offsets, table, pairs)
     row_of = {}
     for text, mean in zip(texts_, found, strict=True):
         vectors_ = [table[token] for token in text]
         for first, second in itertools.pairwise(text.tolist()):
             if (first, second) not in row_of:  # of a text of these two alone
                 two = torch.tensor([first, second])
-                only = bag_means(two, torch.tensor([0]), table, pairs)[0]
+                only = bag_means(two, torch.tensor([0, 2]), table, pairs)[0]
                 row = 3 * only - table[first] - table[second]
                 row_of[first, second] = (table[vocabulary:-1] - row).norm(dim=1).argmin()
             vectors_.append(table[vocabulary + row_of[first, second]])
@@ -602,7 +602,7 @@ def test_pairs_are_spread_over_their_rows() -> None:
     ids = torch.stack([first, second], dim=2).flatten()
     table = torch.zeros(100 + 512 + 1, 512)
     table[100:-1] = torch.eye(512)
-    rows = bag_means(ids, torch.arange(0, len(ids), 2), table, 512).argmax(dim=1)
+    rows = bag_means(ids, torch.arange(0, len(ids) + 1, 2), table, 512).argmax(dim=1)
     counts = torch.bincount(rows, minlength=512)  # 10,000 pairs into 512 rows: 19.5 each
     assert 4 < counts.min() <= counts.max() < 42
 

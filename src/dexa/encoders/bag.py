@@ -90,7 +90,7 @@ class BagOfTokens(TextEncoder):
     def forward(self, batch: TokenBatch | TokenGroups) -> torch.Tensor:
         """Unit-norm vectors ``[B, D]``; an empty text gives the vector of no token at all."""
         assert isinstance(batch, TokenBatch)
-        mean = bag_means(batch.ids, batch.offsets[:-1], self.table, self.pairs, self.training)
+        mean = bag_means(batch.ids, batch.offsets, self.table, self.pairs, self.training)
         return self._unit(mean)
 
     @property

@@ -80,16 +80,32 @@ def encode(
 
     With `on_host` they are put into pinned host memory, where a GPU can read them row by row.
 
-    Texts are taken in the order of their lengths, so that each pass holds texts of one length.
+    Where one pass does not hold all texts, they are taken in the order of their lengths, so that
+    each pass holds texts of one length.
     """
     progress = progress or Silence()
     training = encoder.training
     if training:  # asking each module takes as long as a tenth of a text
         encoder.eval()
+    progress.begin("encode", len(tokens))
+    few = 0 < len(tokens) <= _TEXTS_AT_ONCE and len(tokens.ids) <= _TOKENS_AT_ONCE
+    if few and not on_host:
+        vectors = encoder(tokens.whole()).float()
+        progress.advance(len(tokens))
+    else:
+        vectors = _in_passes(encoder, tokens, on_host, progress)
+    progress.end()
+    if training:
+        encoder.train()
+    return vectors
+
+
+def _in_passes(
+    encoder: TextEncoder, tokens: TokenArray, on_host: bool, progress: Progress
+) -> torch.Tensor:
     order = np.argsort(tokens.lengths, kind="stable")
     device = torch.device("cpu") if on_host else tokens.ids.device
     vectors = torch.empty(len(tokens), encoder.dimension, device=device, pin_memory=on_host)
-    progress.begin("encode", len(tokens))
     start = 0
     while start < len(order):
         stop = start + _texts_that_fit(tokens.lengths[order[start : start + _TEXTS_AT_ONCE]])
@@ -97,9 +113,6 @@ def encode(
         vectors[torch.from_numpy(rows).to(vectors.device)] = encoder(tokens.batch(rows)).to(vectors)
         progress.advance(stop)
         start = stop
-    progress.end()
-    if training:
-        encoder.train()
     return vectors
 
 

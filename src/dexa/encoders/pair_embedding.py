@@ -27,7 +27,7 @@ class PairEmbedding(StaticEmbedding):
         """Add ``sentence_embedding``, ``[B, D]``."""
         table = self.embedding.weight
         pairs = pairs_in(table, self.tokenizer.get_vocab_size())
-        features["sentence_embedding"] = bag_means(
-            features["input_ids"], features["offsets"], table, pairs
-        )
+        ids, starts = features["input_ids"], features["offsets"]
+        offsets = torch.cat([starts, starts.new_full((1,), len(ids))])
+        features["sentence_embedding"] = bag_means(ids, offsets, table, pairs)
         return features

@@ -26,33 +26,30 @@ def pairs_in(table: torch.Tensor, vocabulary_size: int) -> int:
 
 
 def bag_means(
-    ids: torch.Tensor, starts: torch.Tensor, table: torch.Tensor, pairs: int, sparse: bool = False
+    ids: torch.Tensor, offsets: torch.Tensor, table: torch.Tensor, pairs: int, sparse: bool = False
 ) -> torch.Tensor:
     """The mean of the vectors of a text's tokens and of its pairs, ``[B, D]``.
 
     Args:
         ids: int64 ``[T]``, tokens of B texts end to end.
-        starts: int64 ``[B]``, where each text starts.
+        offsets: int64 ``[B + 1]``, where each text starts, and where the last ends.
         table: of `table_with_pairs`.
         pairs: how many of its rows are for pairs.
         sparse: whether the gradient of the table is sparse.
     """
-    lengths = torch.diff(starts, append=starts.new_full((1,), len(ids)))
-    if pairs == 0:
-        weights = (1 / lengths.to(table.dtype)).repeat_interleave(lengths)
-        return bag_sums(ids, starts, table, weights, sparse)
-    none = len(table) - 1
-    vocabulary_size = none - pairs
-    rows = _rows_of_pairs(ids, ids.roll(-1), vocabulary_size, pairs)
-    # the last token of a text has no neighbour in it; place T stands for the end of the last text
-    ends = torch.zeros(len(ids) + 1, dtype=torch.bool, device=ids.device)
-    ends[starts] = True
-    ends[-1] = True
-    follows = ~ends[1:]
-    both = torch.stack([ids, rows.where(follows, none)], dim=1).flatten()
-    share = (1 / (2 * lengths - 1).to(table.dtype)).repeat_interleave(lengths)
-    weights = torch.stack([share, share * follows], dim=1).flatten()
-    return bag_sums(both, 2 * starts, table, weights, sparse)
+    starts, counts, rows = offsets[:-1], offsets.diff(), ids
+    weights = table.new_ones(len(ids))
+    if pairs:
+        none = len(table) - 1
+        both = ids.new_full((len(ids) + 1, 2), none)  # place -1 is before an empty first text
+        both[:-1, 0] = ids
+        both[:-2, 1] = _rows_of_pairs(ids[:-1], ids[1:], none - pairs, pairs)
+        both[offsets[1:] - 1, 1] = none  # the last token of a text has no neighbour in it
+        rows = both[:-1].flatten()
+        weights = (rows != none).to(table.dtype)
+        starts, counts = 2 * starts, 2 * counts - 1
+    sums = bag_sums(rows, starts, table, weights, sparse)
+    return sums / counts.clamp(min=1).unsqueeze(1)
 
 
 def padded_means(
@@ -78,5 +75,5 @@ def _rows_of_pairs(
     first: torch.Tensor, second: torch.Tensor, vocabulary_size: int, pairs: int
 ) -> torch.Tensor:
     """The row of the table for each pair of tokens; products of int64 wrap around."""
-    hashed = (first * vocabulary_size + second) * _GOLDEN >> 20
-    return vocabulary_size + hashed.remainder(pairs)
+    hashed = torch.add(second, first, alpha=vocabulary_size).mul_(_GOLDEN) >> 20
+    return hashed.remainder_(pairs).add_(vocabulary_size)

@@ -58,7 +58,10 @@ class ApproximateIndex(VectorIndex):
     def _likely(
         self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
     ) -> torch.Tensor:
-        """So many labels a query, int64 ``[B, effort]`` on the host; `NO_LABEL` where it lacks."""
+        """So many labels a query, int64 ``[B, effort]`` on the host.
+
+        They ascend, but for `NO_LABEL` where there are fewer.
+        """
 
     def _search(self, queries: torch.Tensor, k: int, living: torch.Tensor | None) -> TopK:
         choice = len(self) if living is None else int(living.sum())
@@ -78,7 +81,7 @@ class ApproximateIndex(VectorIndex):
 
     def _rescored(self, queries: torch.Tensor, labels: torch.Tensor, k: int) -> Best:
         """The k best of likely labels; -inf where there are fewer."""
-        labels = labels.to(queries.device).sort(dim=1).values
+        labels = labels.to(queries.device)
         scores = self._products(queries, labels.clamp(min=0))
         best = first(scores.masked_fill(labels == NO_LABEL, -torch.inf), labels, k)
         return Best(best.labels.cpu(), best.scores.cpu())

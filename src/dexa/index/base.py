@@ -177,9 +177,7 @@ class VectorIndex(abc.ABC):
                 f"queries of shape {tuple(queries.shape)} and type {queries.dtype}",
                 expected=f"floating-point vectors [B, {dimension}], as those of the labels",
             )
-        if len(queries):
-            _check_finite(queries, "queries")
-        return queries.detach().to(self._vectors.device, torch.float32)
+        return _finite(queries.detach().to(self._vectors.device, torch.float32), "queries")
 
     def _check_labels(self, labels: torch.Tensor, *, lowest: int) -> None:
         low, high = labels.aminmax() if labels.numel() else (0, 0)
@@ -257,14 +255,16 @@ def checked_vectors(vectors: torch.Tensor, dimension: int | None = None) -> torc
             f"label vectors of shape {tuple(vectors.shape)} and type {vectors.dtype}",
             expected=f"a floating-point array [L, {dimension or 'D'}] with at least one label",
         )
-    _check_finite(vectors, "label vectors")
-    return vectors.detach().float().contiguous()
+    return _finite(vectors.detach().float().contiguous(), "label vectors")
 
 
-def _check_finite(vectors: torch.Tensor, what: str) -> None:
-    if not all(math.isfinite(bound.float()) for bound in vectors.detach().aminmax()):
-        raise DataError(
-            f"{what} with values that are not finite",
-            expected="numbers only",
-            do="find what made the NaN or the infinity, such as a diverged encoder",
-        )
+def _finite(vectors: torch.Tensor, what: str) -> torch.Tensor:
+    """The vectors, float32, where all numbers are finite."""
+    # the sum tells in one pass, but that of large numbers may overflow
+    if math.isfinite(vectors.sum()) or vectors.isfinite().all():
+        return vectors
+    raise DataError(
+        f"{what} with values that are not finite",
+        expected="numbers only",
+        do="find what made the NaN or the infinity, such as a diverged encoder",
+    )

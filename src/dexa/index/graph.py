@@ -45,4 +45,5 @@ class FaissIndex(ApproximateIndex):
         effort = min(effort, len(self))
         parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
         _, labels = self._faiss.search(queries.cpu().numpy(), effort, params=parameters)
+        labels.sort(axis=1)
         return torch.from_numpy(labels)

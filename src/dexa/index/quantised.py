@@ -31,7 +31,7 @@ class PqIndex(ApproximateIndex):
 
     kind = "pq"
     file = "codes.faiss"
-    usual_effort = 400
+    usual_effort = 300
     numbers = ("effort", "learnt_from")
     learnt_from: int
 
@@ -56,6 +56,7 @@ class PqIndex(ApproximateIndex):
         self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
     ) -> torch.Tensor:
         _, found = self._faiss.search(queries.cpu().numpy(), min(effort, len(self)))
+        found.sort(axis=1)
         labels = torch.from_numpy(found)
         if living is None:
             return labels

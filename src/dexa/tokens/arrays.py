@@ -55,6 +55,15 @@ class TokenArray:
         batch = self.batch(rows)
         return TokenArray(batch.ids.int(), offsets_of(batch.lengths), batch.weights)
 
+    def whole(self) -> TokenBatch:
+        """All texts as one batch."""
+        return TokenBatch(
+            ids=self.ids.long(),
+            offsets=send(self.offsets, self.ids.device),
+            lengths=self.lengths,
+            weights=self.weights,
+        )
+
     def batch(self, rows: NDArray[np.int64]) -> TokenBatch:
         """Texts `rows`, gathered on the device without asking it for any shape."""
         starts = self.offsets[rows]
