@@ -38,6 +38,7 @@ import numpy as np
 TITLES = Path(__file__).parents[1] / "datasets" / "LF-WordNet-98K" / "tst.json.gz"
 TICK = 0.001
 CONNECTIONS = 128
+CROWD = 3_000  # connections of too many: more than the queues of a few processes hold
 
 
 def requests() -> list[bytes]:
@@ -275,7 +276,7 @@ async def capacity(running: Server, seconds: float) -> dict:
 
 async def overload(running: Server, rate: float, seconds: float) -> dict:
     load = Load(running.port)
-    await load.connect(800)
+    await load.connect(CROWD)
     before = running.memory()
     outcome = await load.by_the_clock(rate, seconds)
     over, after = time.perf_counter(), running.memory()

@@ -46,16 +46,16 @@ def pairs_of(labels: csr_array) -> NDArray[np.int64]:
     return np.stack([entries.row, entries.col], axis=1).astype(np.int64)
 
 
-def union(found: Sequence[torch.Tensor]) -> torch.Tensor:
+def union(found: Sequence[NDArray[np.int64]]) -> torch.Tensor:
     """Labels of any ``[B, K]``, ascending, each once a row, behind `NO_LABEL`, which fills.
 
     There are as many columns as the row of most labels needs, at least one.
     """
-    every = torch.cat(list(found), dim=1).sort(dim=1).values
+    every = np.sort(np.concatenate(found, axis=1), axis=1)
     every[:, 1:][every[:, 1:] == every[:, :-1]] = NO_LABEL
-    every = every.sort(dim=1).values
-    needed = (every != NO_LABEL).any(dim=0).sum().clamp(min=1)
-    return every[:, -needed:].contiguous()
+    every.sort(axis=1)
+    needed = max(1, np.count_nonzero((every != NO_LABEL).any(axis=0)))
+    return torch.from_numpy(np.ascontiguousarray(every[:, -needed:]))
 
 
 def best_of(labels: torch.Tensor, scores: torch.Tensor, k: int) -> TopK:

@@ -6,12 +6,14 @@ import abc
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dexa.errors import InputError, ModelFolderError
 from dexa.index.base import VectorIndex, saved_arguments
 from dexa.index.best import Best
-from dexa.index.precise import exhaustive, first
+from dexa.index.precise import exhaustive
 from dexa.types import NO_LABEL, TopK
 
 _SCAN = 4
@@ -57,8 +59,8 @@ class ApproximateIndex(VectorIndex):
     @abc.abstractmethod
     def _likely(
         self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
-    ) -> torch.Tensor:
-        """So many labels a query, int64 ``[B, effort]`` on the host.
+    ) -> NDArray[np.int64]:
+        """So many labels a query, ``[B, effort]``.
 
         They ascend, but for `NO_LABEL` where there are fewer.
         """
@@ -79,12 +81,14 @@ class ApproximateIndex(VectorIndex):
             best.labels[lacking], best.scores[lacking] = rest.labels, rest.scores
         return best.padded(k)
 
-    def _rescored(self, queries: torch.Tensor, labels: torch.Tensor, k: int) -> Best:
+    def _rescored(self, queries: torch.Tensor, labels: NDArray[np.int64], k: int) -> Best:
         """The k best of likely labels; -inf where there are fewer."""
-        labels = labels.to(queries.device)
-        scores = self._products(queries, labels.clamp(min=0))
-        best = first(scores.masked_fill(labels == NO_LABEL, -torch.inf), labels, k)
-        return Best(best.labels.cpu(), best.scores.cpu())
+        known = torch.from_numpy(np.maximum(labels, 0)).to(queries.device)
+        scores = self._products(queries, known).cpu().numpy()
+        scores[labels == NO_LABEL] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # equal ones: the smaller id
+        rows = np.arange(len(labels))[:, None]
+        return Best(torch.from_numpy(labels[rows, order]), torch.from_numpy(scores[rows, order]))
 
     def _products(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """On the host by faiss, which reads vectors where they lie: sums in float32."""

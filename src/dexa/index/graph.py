@@ -6,6 +6,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dexa.index.approximate import ApproximateIndex, faiss_package
 
@@ -38,7 +39,7 @@ class FaissIndex(ApproximateIndex):
 
     def _likely(
         self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
-    ) -> torch.Tensor:
+    ) -> NDArray[np.int64]:
         faiss, selector = faiss_package(), None
         if living is not None:
             selector = faiss.IDSelectorBitmap(np.packbits(living.numpy(), bitorder="little"))
@@ -46,4 +47,4 @@ class FaissIndex(ApproximateIndex):
         parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
         _, labels = self._faiss.search(queries.cpu().numpy(), effort, params=parameters)
         labels.sort(axis=1)
-        return torch.from_numpy(labels)
+        return labels

@@ -6,6 +6,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dexa.index.approximate import ApproximateIndex, faiss_package
 from dexa.types import NO_LABEL
@@ -54,13 +55,12 @@ class PqIndex(ApproximateIndex):
 
     def _likely(
         self, queries: torch.Tensor, effort: int, living: torch.Tensor | None
-    ) -> torch.Tensor:
-        _, found = self._faiss.search(queries.cpu().numpy(), min(effort, len(self)))
-        found.sort(axis=1)
-        labels = torch.from_numpy(found)
-        if living is None:
-            return labels
-        return labels.masked_fill(~living[labels.clamp(min=0)], NO_LABEL)
+    ) -> NDArray[np.int64]:
+        _, labels = self._faiss.search(queries.cpu().numpy(), min(effort, len(self)))
+        labels.sort(axis=1)
+        if living is not None:
+            labels[~living.numpy()[np.maximum(labels, 0)]] = NO_LABEL
+        return labels
 
     def _take_in(self, new: torch.Tensor) -> None:
         if len(self) + len(new) > 2 * self.learnt_from:

@@ -41,9 +41,8 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
     second = model.second_vectors([text])
     asked = model.scorers.ask(vectors, [text], model.shown, second)
     found = asked.best(model.recipe.fusion.candidates)
-    used = [torch.from_numpy(found[scorer].labels) for scorer in model.recipe.fusion.scorers]
-    proposed = union(used)
-    labels = union([proposed, torch.tensor([[label]])])
+    proposed = [found[scorer].labels for scorer in model.recipe.fusion.scorers]
+    labels = union([*proposed, np.array([[label]])])
     # a hidden label is scored too, so that it can be explained
     anyone = model.scorers.ask(vectors, [text], second=second)
     candidates = anyone.scored(labels[labels != NO_LABEL][None])
@@ -62,7 +61,7 @@ def explained(model: Model, text: str, name: LabelName) -> Explanation:
         label_text=None if model.label_texts is None else model.label_texts[label],
         hidden=bool(model.states[label] == HIDDEN),
         score=float(fused[column]),
-        rank=rank if (proposed == label).any() else None,
+        rank=rank if any((those == label).any() for those in proposed) else None,
         base=base - rarity,
         rarity=rarity,
         scorers=_scorers(candidates, column, by_scorer),

@@ -267,7 +267,7 @@ class Asked:
 
     def candidates(self, found: dict[str, TopK]) -> Candidates:
         """What any of the scorers found, with the scores of all."""
-        return self.scored(union([torch.from_numpy(top.labels) for top in found.values()]))
+        return self.scored(union([top.labels for top in found.values()]))
 
     def scored(self, labels: torch.Tensor) -> Candidates:
         """Some labels of each text, int64 ``[B, C]``, with the scores of all scorers."""
