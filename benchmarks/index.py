@@ -21,7 +21,7 @@ from dexa import Dexa, load_dataset
 from dexa.index import ExactIndex, FaissIndex, PqIndex
 from dexa.types import CLASSIFIERS, LABEL_SEARCH, Index, TopK
 
-EFFORTS = {PqIndex: (400, 600), FaissIndex: (200, 300, 400, 600)}
+EFFORTS = {PqIndex: (300, 400, 600), FaissIndex: (200, 300, 400, 600)}
 K = 100
 
 

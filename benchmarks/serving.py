@@ -38,6 +38,7 @@ import numpy as np
 TITLES = Path(__file__).parents[1] / "datasets" / "LF-WordNet-98K" / "tst.json.gz"
 TICK = 0.001
 CONNECTIONS = 128
+CROWD = 1_400  # connections that fill the queues of two processes, fewer than they let in
 CROWD = 3_000  # connections of too many: more than the queues of a few processes hold
 
 

@@ -75,20 +75,22 @@ class ApproximateIndex(VectorIndex):
             effort = effort * len(self) // choice
         if effort * _SCAN >= choice:
             return self._scanned(queries, found, living).padded(k)
-        best = self._rescored(queries, self._likely(queries, effort, living), found)
-        if lacking := best.scores[:, -1].isneginf().nonzero()[:, 0].tolist():
+        labels, scores = self._rescored(queries, self._likely(queries, effort, living), found)
+        if len(lacking := np.flatnonzero(np.isneginf(scores[:, -1]))):
             rest = self._scanned(queries[lacking], found, living)
-            best.labels[lacking], best.scores[lacking] = rest.labels, rest.scores
-        return best.padded(k)
+            labels[lacking], scores[lacking] = rest.labels.numpy(), rest.scores.numpy()
+        return Best(torch.from_numpy(labels), torch.from_numpy(scores)).padded(k)
 
-    def _rescored(self, queries: torch.Tensor, labels: NDArray[np.int64], k: int) -> Best:
-        """The k best of likely labels; -inf where there are fewer."""
+    def _rescored(
+        self, queries: torch.Tensor, labels: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k best of likely labels and their scores; -inf where there are fewer."""
         known = torch.from_numpy(np.maximum(labels, 0)).to(queries.device)
         scores = self._products(queries, known).cpu().numpy()
         scores[labels == NO_LABEL] = -np.inf
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # equal ones: the smaller id
         rows = np.arange(len(labels))[:, None]
-        return Best(torch.from_numpy(labels[rows, order]), torch.from_numpy(scores[rows, order]))
+        return labels[rows, order], scores[rows, order]
 
     def _products(self, queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """On the host by faiss, which reads vectors where they lie: sums in float32."""

@@ -46,7 +46,9 @@ class TokenArray:
         return np.diff(self.offsets)
 
     def to(self, device: torch.device) -> TokenArray:
-        """The same texts with their ids on another device."""
+        """The same texts with their ids on a device."""
+        if self.ids.device == device:
+            return self
         weights = None if self.weights is None else self.weights.to(device)
         return TokenArray(self.ids.to(device), self.offsets, weights)
 
