@@ -504,7 +504,7 @@ def test_few_documents_are_seen_more_often(documents: int, batch: int, epochs: i
 
 def test_the_temperature_of_each_loss() -> None:
     assert filled(TITLES)["encoder_stage.temperature"] == 0.1
-    assert completed(recipes.dexa_plus(), TITLES).encoder_stage.temperature == 0.07
+    assert completed(recipes.dexa_plus(), TITLES).encoder_stage.temperature == 0.05
     for width, task, documents, temperature in (
         (384, "labels", 20_000, 0.03),
         (384, "labels", 50_000, 0.05),
