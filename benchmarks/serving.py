@@ -39,7 +39,6 @@ TITLES = Path(__file__).parents[1] / "datasets" / "LF-WordNet-98K" / "tst.json.g
 TICK = 0.001
 CONNECTIONS = 128
 CROWD = 1_400  # connections that fill the queues of two processes, fewer than they let in
-CROWD = 3_000  # connections of too many: more than the queues of a few processes hold
 
 
 def requests() -> list[bytes]:

@@ -102,6 +102,16 @@ def test_parts_that_stand_everywhere_are_dropped() -> None:
     assert features.parts == sorted({"<rare", "rarel", "arely", "rely>"})
 
 
+def test_counting_a_few_texts_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TextFeatures.fit(SOME, TITLES)
+    vectors = whole.transform(SOME)
+    monkeypatch.setattr("dexa.data.features._AT_ONCE", 2)
+    again = TextFeatures.fit(SOME, TITLES)
+    assert again.vocabulary == whole.vocabulary
+    np.testing.assert_array_equal(again.weights, whole.weights)
+    np.testing.assert_array_equal(again.transform(SOME).toarray(), vectors.toarray())
+
+
 def test_features_survive_json() -> None:
     features = TextFeatures.fit(SOME, TITLES)
     again = TextFeatures.restored(json.loads(json.dumps(features.terms())), features.arrays())

@@ -209,21 +209,24 @@ class TextFeatures:
         return blocks[0] if len(blocks) == 1 else csr_array(vstack(blocks, format="csr"))
 
     def _counts_of(
-        self, found: Words, words: NDArray[np.int64], parts: tuple[NDArray[np.int64], ...]
+        self,
+        found: Words,
+        words: NDArray[np.int64],
+        parts: tuple[NDArray[np.int64], NDArray[np.int64]],
     ) -> csr_array:
-        """`_counts`, with the place of each known word and `_parts` of each."""
+        """`_counts` of some texts, with the place of each known word and `_parts` of each."""
         places, texts = words[found.ids], found.texts
         known = places >= 0
         of_pairs, pairs = self._known_pairs(places, texts)
-        of_parts, of_words = parts
-        here = np.diff(of_words)[found.ids]
-        # the parts of word t begin where those of its own begin
-        shifts = of_words[found.ids] - (np.cumsum(here) - here)
-        chosen = of_parts[np.arange(here.sum()) + np.repeat(shifts, here)]
-        rows = np.concatenate([texts[known], of_pairs, np.repeat(texts, here)])
-        first = len(self.words), len(self.words) + len(self.pairs)
-        columns = np.concatenate([places[known], first[0] + pairs, first[1] + chosen])
-        shape = (len(found.offsets) - 1, first[1] + len(self.parts))
+        part_places, starts = parts
+        many = np.diff(starts)[found.ids]  # parts of each word
+        # a word's parts lie from its start on: part t of all texts' is t, moved by so much
+        shifts = starts[found.ids] - (np.cumsum(many) - many)
+        chosen = part_places[np.arange(many.sum()) + np.repeat(shifts, many)]
+        rows = np.concatenate([texts[known], of_pairs, np.repeat(texts, many)])
+        first_pair, first_part = len(self.words), len(self.words) + len(self.pairs)
+        columns = np.concatenate([places[known], first_pair + pairs, first_part + chosen])
+        shape = (len(found.offsets) - 1, first_part + len(self.parts))
         return csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
     def _pairs(
