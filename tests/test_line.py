@@ -111,11 +111,10 @@ def test_a_list_is_positives_then_the_shortlist_then_random_labels() -> None:
     lists[1, 2] = -1
     made = WithShortlist(pairs(truth), pairs(known), lists, positives=20, random=5, seed=1)
     documents = torch.tensor([1, 6])
-    compared = made.of(2, 3, documents)
-    again = made.of(2, 3, documents)
-    assert compared.labels is not None
-    assert torch.equal(compared.labels, again.labels)  # type: ignore[arg-type]
-    assert not torch.equal(compared.labels, made.of(2, 4, documents).labels)  # type: ignore[arg-type]
+    (compared,), (again,), (other,) = (made.of(2, step, documents) for step in (3, 3, 4))
+    labels_drawn = [part.labels for part in (compared, again, other)]
+    assert torch.equal(labels_drawn[0], labels_drawn[1])
+    assert not torch.equal(labels_drawn[0], labels_drawn[2])
     width = int(compared.positives.sum(dim=1).max())
     for row, document in enumerate(documents.tolist()):
         labels = compared.labels[row].tolist()
@@ -127,23 +126,32 @@ def test_a_list_is_positives_then_the_shortlist_then_random_labels() -> None:
     assert torch.equal(compared.there, compared.labels >= 0)
 
 
-def test_all_labels_and_their_gradients() -> None:
+@pytest.mark.parametrize(
+    ("cells", "widths"), [(18, [6]), (99, [6]), (12, [4, 2]), (9, [3, 3]), (1, [1] * 6)]
+)
+def test_all_labels_and_their_gradients(cells: int, widths: list[int]) -> None:
     truth, known = labels_of(8, 6), labels_of(8, 6)
     known = csr_array(truth + labels_of(8, 6, seed=2))
     documents = torch.tensor([1, 6, 0])
-    compared = WithAll(pairs(truth), pairs(known)).of(0, 0, documents)
+    parts = list(WithAll(pairs(truth), pairs(known), cells=cells).of(0, 0, documents))
+    assert [part.positives.shape[1] for part in parts] == widths
     right = torch.from_numpy(truth.toarray()[documents.numpy()] > 0)
-    assert torch.equal(compared.positives, right)
-    assert torch.equal(compared.there, right | torch.from_numpy(known.toarray()[documents] == 0))
+    free = right | torch.from_numpy(known.toarray()[documents] == 0)
+    assert torch.equal(torch.cat([part.positives for part in parts], dim=1), right)
+    assert torch.equal(torch.cat([part.there for part in parts], dim=1), free)
     queries, weights = torch.randn(3, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)
     slopes = torch.randn(3, 6)
-    ((queries @ weights.T) * slopes).sum().backward()
+    scores = queries @ weights.T
+    (scores * slopes).sum().backward()
     with torch.no_grad():
-        of_queries, rows, of_weights = compared.gradients(queries, weights, slopes)
-        assert torch.allclose(compared.scores(queries, weights), queries @ weights.T)
-    assert torch.allclose(of_queries, queries.grad)  # type: ignore[arg-type]
-    assert rows.tolist() == list(range(6))
-    assert torch.allclose(of_weights, weights.grad)  # type: ignore[arg-type]
+        found = torch.cat([part.scores(queries, weights) for part in parts], dim=1)
+        each = slopes.split(widths, dim=1)
+        told = [p.gradients(queries, weights, s) for p, s in zip(parts, each, strict=True)]
+    of_queries, rows, of_weights = zip(*told, strict=True)
+    assert torch.allclose(found, scores)
+    assert torch.allclose(sum(of_queries), queries.grad)  # type: ignore[arg-type]
+    assert torch.cat(rows).tolist() == list(range(6))
+    assert torch.allclose(torch.cat(of_weights), weights.grad)  # type: ignore[arg-type]
 
 
 def test_biases_tell_how_many_documents_there_are() -> None:

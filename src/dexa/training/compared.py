@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -9,26 +11,26 @@ import torch
 
 from dexa.batches import epoch_random
 from dexa.kernels import chosen_products, chosen_sums, sums_by_row
-from dexa.negatives import Pairs
+from dexa.negatives import PairList, Pairs
 
 
 class Compared(NamedTuple):
     """Labels that the documents of a batch are compared with.
 
     Attributes:
-        labels: int64 ``[B, S]``, -1 fills up; None where they are all labels in their order.
+        labels: int64 ``[B, S]``, -1 fills up; or S labels in their order, the same for all.
         positives: bool ``[B, S]``, the right ones among them.
         there: bool ``[B, S]``, false where a label fills up or is known to be no negative.
     """
 
-    labels: torch.Tensor | None
+    labels: torch.Tensor | slice
     positives: torch.Tensor
     there: torch.Tensor
 
     def scores(self, queries: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Inner products ``[B, S]`` of queries ``[B, D]`` with their classifiers."""
-        if self.labels is None:
-            return queries @ weights.T
+        if isinstance(self.labels, slice):
+            return queries @ weights[self.labels].T
         return chosen_products(queries, weights, self.labels)
 
     def gradients(
@@ -40,9 +42,9 @@ class Compared(NamedTuple):
             The gradient of the queries ``[B, D]``, the labels whose classifiers have one, int64
             ``[A]``, and theirs ``[A, D]``.
         """
-        if self.labels is None:
-            every = torch.arange(len(weights), device=weights.device)
-            return slopes @ weights, every, slopes.T @ queries
+        if isinstance(self.labels, slice):
+            each = torch.arange(self.labels.start, self.labels.stop, device=weights.device)
+            return slopes @ weights[self.labels], each, slopes.T @ queries
         rows, sums = sums_by_row(queries, self.labels, slopes)
         return chosen_sums(weights, self.labels, slopes), rows, sums
 
@@ -50,8 +52,11 @@ class Compared(NamedTuple):
 class Comparison(Protocol):
     """Gives the documents of a batch the labels they are compared with."""
 
-    def of(self, epoch: int, step: int, documents: torch.Tensor) -> Compared:
-        """For documents ``[B]``; its randomness depends on seed, epoch and step alone."""
+    def of(self, epoch: int, step: int, documents: torch.Tensor) -> Iterator[Compared]:
+        """For documents ``[B]``, part by part, a label in one part alone.
+
+        Randomness depends on seed, epoch and step alone.
+        """
         ...
 
 
@@ -61,18 +66,25 @@ class WithAll:
     Args:
         truth: positive pairs.
         known: pairs that are positive or filtered.
+        cells: scores of a part, at most.
     """
 
-    def __init__(self, truth: Pairs, known: Pairs) -> None:
-        self._truth, self._known = truth, known
+    def __init__(self, truth: Pairs, known: Pairs, *, cells: int) -> None:
+        self._truth, self._known, self._cells = truth, known, cells
 
-    def of(self, epoch: int, step: int, documents: torch.Tensor) -> Compared:
+    def of(self, epoch: int, step: int, documents: torch.Tensor) -> Iterator[Compared]:
         """As `Comparison.of`."""
+        every = self._truth.label_count
+        width = max(1, self._cells // len(documents))
         right, known = (
-            _cells(pairs, documents, self._truth.label_count)
+            _parts(pairs.of(documents), len(documents), every, width)
             for pairs in (self._truth, self._known)
         )
-        return Compared(None, right, right | ~known)
+        for start, positives, no_negatives in zip(
+            range(0, every, width), right, known, strict=True
+        ):
+            labels = slice(start, start + positives.shape[1])
+            yield Compared(labels, positives, positives | ~no_negatives)
 
 
 class WithShortlist:
@@ -100,8 +112,8 @@ class WithShortlist:
         self._truth, self._known, self.lists = truth, known, lists
         self._positives, self._random, self._seed = positives, random, seed
 
-    def of(self, epoch: int, step: int, documents: torch.Tensor) -> Compared:
-        """As `Comparison.of`."""
+    def of(self, epoch: int, step: int, documents: torch.Tensor) -> Iterator[Compared]:
+        """As `Comparison.of`; one part."""
         device = documents.device
         random = epoch_random(self._seed, epoch, f"list {step}")
         right = some_positives(self._truth, documents, self._positives, random)
@@ -112,7 +124,7 @@ class WithShortlist:
         labels = torch.cat([right, listed, drawn], dim=1)
         positives = torch.zeros_like(labels, dtype=torch.bool)
         positives[:, : right.shape[1]] = right >= 0
-        return Compared(labels, positives, labels >= 0)
+        yield Compared(labels, positives, labels >= 0)
 
 
 def some_positives(
@@ -149,8 +161,14 @@ def are_known(known: Pairs, documents: torch.Tensor, labels: torch.Tensor) -> to
     return keys[places] == asked
 
 
-def _cells(pairs: Pairs, documents: torch.Tensor, labels: int) -> torch.Tensor:
-    cells = torch.zeros(len(documents), labels, dtype=torch.bool, device=documents.device)
-    found = pairs.of(documents)
-    cells[found.places, found.labels] = True
-    return cells
+def _parts(found: PairList, documents: int, labels: int, width: int) -> Iterator[torch.Tensor]:
+    """Which cells are pairs, bool ``[documents, width]`` for so many labels after the other."""
+    order = found.labels.argsort()
+    places, names = found.places[order], found.labels[order]
+    starts = torch.arange(0, labels + width, width, device=names.device)
+    edges = torch.searchsorted(names, starts).tolist()
+    for start, (first, last) in zip(range(0, labels, width), pairwise(edges), strict=True):
+        shape = (documents, min(width, labels - start))
+        cells = torch.zeros(shape, dtype=torch.bool, device=names.device)
+        cells[places[first:last], names[first:last] - start] = True
+        yield cells

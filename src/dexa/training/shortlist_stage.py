@@ -1,13 +1,14 @@
 """Module IV of DeepXML and SiameseXML: classifiers that learn from shortlists, or from all labels.
 
 Scores, their slopes and the gradients of classifiers are computed one after the other: autograd
-would keep a copy of every classifier that a document of the batch is compared with.
+would keep a copy of every classifier that a document of the batch is compared with. All labels are
+taken part by part, on a CPU in parts whose scores stay in its cache.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ from dexa.training.corpus import Corpus
 from dexa.training.devices import tensor_cores
 from dexa.training.surrogate_stage import prior_logits
 from dexa.training.tuning import TunedEncoder, below, seed_dropout
+
+_SCORES_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
+"""Of documents and labels, where these are all there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +110,7 @@ class ShortlistStage:
             Pairs(matrix, self.device) for matrix in (self.corpus.labels, self.corpus.known)
         )
         if start.lists is None:
-            return WithAll(truth, known)
+            return WithAll(truth, known, cells=_SCORES_AT_ONCE[self.device.type])
         return WithShortlist(
             truth,
             known,
@@ -145,23 +149,33 @@ class ShortlistStage:
                 vectors = self.tuned.encode(self.corpus.texts, rows)
             return self._train(self.head(vectors), compared)
 
-    def _train(self, queries: torch.Tensor, compared: Compared) -> torch.Tensor:
-        """The step itself: scores, their slopes, and what these mean for all that is trained."""
-        with torch.no_grad():
-            scores = compared.scores(queries, self.weights)
-        loss = self._loss(scores.requires_grad_(), compared)
-        (slopes,) = torch.autograd.grad(loss, scores)
-        with torch.no_grad():
-            of_queries, labels, of_weights = compared.gradients(queries, self.weights, slopes)
-            if self.cosine:  # what lies along a unit vector does not turn it
-                units = self.weights[labels]
-                of_weights -= (of_weights * units).sum(dim=1, keepdim=True) * units
+    def _train(self, queries: torch.Tensor, compared: Iterator[Compared]) -> torch.Tensor:
+        """The step itself: what all that is trained is told by each part of the labels."""
+        of_queries = torch.zeros_like(queries)
+        loss = torch.zeros((), device=self.device)
+        for part in compared:
+            of_part, toward = self._train_part(queries.detach(), part)
+            loss += of_part
+            of_queries += toward
         queries.backward(of_queries)
+        self.tuned.update()
+        return loss
+
+    def _train_part(
+        self, queries: torch.Tensor, part: Compared
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Move the classifiers of a part; gives its loss and its gradient of queries."""
+        scores = part.scores(queries, self.weights).requires_grad_()
+        loss = self._loss(scores, part)
+        (slopes,) = torch.autograd.grad(loss, scores)
+        of_queries, labels, of_weights = part.gradients(queries, self.weights, slopes)
+        if self.cosine:  # what lies along a unit vector does not turn it
+            units = self.weights[labels]
+            of_weights -= (of_weights * units).sum(dim=1, keepdim=True) * units
         self.adam.update(labels, of_weights, self.rate.value)
         if self.cosine:
             self.weights.index_copy_(0, labels, F.normalize(self.weights[labels], dim=1))
-        self.tuned.update()
-        return loss.detach()
+        return loss.detach(), of_queries
 
     def _loss(self, scores: torch.Tensor, compared: Compared) -> torch.Tensor:
         if self.options.loss == "bce":
