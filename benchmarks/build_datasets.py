@@ -29,6 +29,7 @@ BUILDERS: dict[str, Callable[[Path, Path], None]] = {
     foldoc.NAME: foldoc.build,
     debian.DEPENDS: debian.build_depends,
     debian.SUGGESTS: debian.build_suggests,
+    debian.TAGS: debian.build_tags,
 }
 COLUMNS = ("train", "test", "labels", "labels a document", "words a document", "pairs of top 100")
 HEAD = 100

@@ -128,6 +128,8 @@ Description: line editor
 Description-md5: 1
 Depends: libc6 (>= 2.3), ted | fred, nowhere, ed
 Suggests: vi
+Tag: devel::lang:c, implemented-in::c,
+ role::program
 
 Package: ed-doc
 Source: ed (1.0)
@@ -136,6 +138,7 @@ Description-md5: 1
 Depends: libc6
 Recommends: ed,
  ted
+Tag: role::documentation
 
 Package: libc6
 Description: the C library
@@ -205,7 +208,6 @@ def test_depends_has_a_package_of_each_source_with_a_long_description(
     needed = ["libc6: the C library", "ted: another"]
     assert written == {
         "ed: line editor": (f"{LONG} The end.", needed),
-        "libc6: the C library": (LONG, []),
         "vi: a third": (f"{LONG} The end.", needed),
     }
 
@@ -220,6 +222,15 @@ def test_suggests_has_titles_alone(tmp_path: Path, written: dict[str, Any]) -> N
         "ted: another": ("", []),
         "vi: a third": ("", ["ed: line editor"]),
     }
+
+
+def test_tags_are_those_of_a_package_of_each_source_as_words(
+    tmp_path: Path, written: dict[str, Any]
+) -> None:
+    write_lists(tmp_path)
+    debian.build_tags(tmp_path, tmp_path / "out")
+    tags = ["devel: lang: c", "implemented in: c", "role: program"]
+    assert written == {"ed: line editor": (f"{LONG} The end.", tags)}
 
 
 def test_missing_lists_say_how_to_fetch_them(tmp_path: Path) -> None:

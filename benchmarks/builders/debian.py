@@ -1,15 +1,17 @@
-"""Two data sets from the package lists of a Debian release: what a package needs, what suits it.
+"""Data sets from the package lists of a Debian release: what a package needs, what suits it, is.
 
 ``DebianDepends``: a long description → the packages that it depends on, of which a few (the C
 library, Perl, Python) are needed by most. ``DebianSuggestsTitles``: a name and a line → the
-packages that it recommends or suggests, most of them rare.
+packages that it recommends or suggests, most of them rare. ``DebianTags``: name, line and long
+description → the tags that it bears, a few hundred, many of them frequent.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from builders.dictd import one_line
@@ -17,7 +19,7 @@ from dexa.data import Linked, write_linked
 from dexa.data.files import text_lines
 from dexa.errors import DataError, MissingFileError
 
-DEPENDS, SUGGESTS = "DebianDepends", "DebianSuggestsTitles"
+DEPENDS, SUGGESTS, TAGS = "DebianDepends", "DebianSuggestsTitles", "DebianTags"
 _LISTS = "var/lib/apt/lists"
 _HELPER = "/usr/lib/apt/apt-helper"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -35,13 +37,11 @@ def build_depends(root: Path, folder: Path) -> None:
         DataError: one is malformed.
     """
     packages = read_packages(root / _LISTS)
-    chosen, sources = [], set()
-    for package in packages.values():
-        source = package.get("Source", package["Package"]).split()[0]
-        if source not in sources and len(package["Long"].split()) >= _LONG:
-            document = _linked(package, packages, ("Pre-Depends", "Depends"), package["Long"])
-            chosen.append(document)
-            sources |= {source} if document.targets else set()
+    chosen = _one_a_source(
+        packages,
+        lambda package: _linked(package, packages, ("Pre-Depends", "Depends"), package["Long"]),
+        least=_LONG,
+    )
     labels = {name: _linked(package, packages, (), "") for name, package in packages.items()}
     write_linked(chosen, labels, folder)
 
@@ -59,6 +59,19 @@ def build_suggests(root: Path, folder: Path) -> None:
         for name, package in packages.items()
     }
     write_linked(documents.values(), documents, folder)
+
+
+def build_tags(root: Path, folder: Path) -> None:
+    """Write ``DebianTags``: one package of each source, and its tags (``facet::value``).
+
+    Raises:
+        MissingFileError: the package lists are not there.
+        DataError: one is malformed.
+    """
+    documents = _one_a_source(read_packages(root / _LISTS), _tagged)
+    tags = {tag for document in documents for tag in document.targets}
+    labels = {tag: Linked(uid=tag, title=_spoken(tag), content="") for tag in tags}
+    write_linked(documents, labels, folder)
 
 
 def read_packages(lists: Path) -> dict[str, Paragraph]:
@@ -141,6 +154,30 @@ def paragraphs(lines: Iterable[str], path: Path) -> Iterator[Paragraph]:
 def _long(description: str) -> str:
     """All but the first line; a dot alone stands for an empty line."""
     return one_line(" ".join(line for line in description.split("\n")[1:] if line != "."))
+
+
+def _one_a_source(
+    packages: Mapping[str, Paragraph], linked: Callable[[Paragraph], Linked], least: int = 0
+) -> list[Linked]:
+    """The first package of each source that links to something, of so many words at least."""
+    chosen: dict[str, Linked] = {}
+    for package in packages.values():
+        source = package.get("Source", package["Package"]).split()[0]
+        if source not in chosen and len(package["Long"].split()) >= least:
+            document = linked(package)
+            if document.targets:
+                chosen[source] = document
+    return list(chosen.values())
+
+
+def _tagged(package: Paragraph) -> Linked:
+    tags = {tag.strip() for tag in package.get("Tag", "").split(",")} - {""}
+    return replace(_linked(package, {}, (), package["Long"]), targets=tuple(sorted(tags)))
+
+
+def _spoken(tag: str) -> str:
+    """A tag as words: ``implemented-in::perl`` is "implemented in: perl"."""
+    return re.sub(":+", ": ", tag).replace("-", " ")
 
 
 def _linked(
