@@ -20,6 +20,7 @@ from dexa.data import convert, read_features
 from dexa.errors import DataError, InputError
 from dexa.negatives import Pairs
 from dexa.recipe import Recipe
+from dexa.training import shortlist_stage
 from dexa.training.checkpoints import Checkpoints
 from dexa.training.classifier_stage import ClassifierStage
 from dexa.training.compared import WithAll, WithShortlist, are_known, some_positives
@@ -189,6 +190,19 @@ def test_a_model_answers_the_same_from_its_folder(
     for scorer in one:
         assert np.array_equal(one[scorer].labels, two[scorer].labels), scorer
         assert np.array_equal(one[scorer].scores, two[scorer].scores), scorer
+
+
+def test_labels_in_parts_are_trained_as_all_at_once(
+    monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path, tiny_dataset: Dataset
+) -> None:
+    recipe = recipe_of("deepxml_ova", tiny_encoder)
+    trained = []
+    for cells in (1 << 18, 7):
+        monkeypatch.setitem(shortlist_stage._SCORES_AT_ONCE, "cpu", cells)
+        model = Dexa(recipe, seed=1, device="cpu").fit(tiny_dataset).model
+        trained.append(model.scorers.classifiers.vectors)
+    assert torch.allclose(trained[0], trained[1], atol=1e-5)
+    assert trained[0][:, :-1].any()
 
 
 @pytest.mark.parametrize("name", [n for n in NEW if "xml" in n])
