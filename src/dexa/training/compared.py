@@ -18,7 +18,7 @@ class Compared(NamedTuple):
     """Labels that the documents of a batch are compared with.
 
     Attributes:
-        labels: int64 ``[B, S]``, -1 fills up; or S labels in their order, the same for all.
+        labels: int64 ``[B, S]``, -1 fills up; or a slice of all, S that every document has.
         positives: bool ``[B, S]``, the right ones among them.
         there: bool ``[B, S]``, false where a label fills up or is known to be no negative.
     """
@@ -162,7 +162,7 @@ def are_known(known: Pairs, documents: torch.Tensor, labels: torch.Tensor) -> to
 
 
 def _parts(found: PairList, documents: int, labels: int, width: int) -> Iterator[torch.Tensor]:
-    """Which cells are pairs, bool ``[documents, width]`` for so many labels after the other."""
+    """Which cells are pairs, bool ``[documents, width]`` for each run of `width` labels."""
     order = found.labels.argsort()
     places, names = found.places[order], found.labels[order]
     starts = torch.arange(0, labels + width, width, device=names.device)
